@@ -1,0 +1,3 @@
+module github.com/bigtransfer/bit
+
+go 1.26
