@@ -1370,12 +1370,12 @@ end:
 	VZEROUPPER
 	RET
 
-// func sgdAVX2(w *float32, v *float32, g *float32, n int, rate float32, momentum float32, decay float32, scale float32)
+// func sgdAVX2(w *float32, v *float32, grad *float32, n int, rate float32, momentum float32, decay float32, scale float32)
 // Requires: AVX, FMA3
 TEXT ·sgdAVX2(SB), NOSPLIT, $0-48
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), CX
-	MOVQ         g+16(FP), DX
+	MOVQ         grad+16(FP), DX
 	MOVQ         n+24(FP), BX
 	VBROADCASTSS rate+32(FP), Y0
 	VBROADCASTSS momentum+36(FP), Y1
@@ -4329,12 +4329,12 @@ end:
 	VZEROUPPER
 	RET
 
-// func sgdAVX512(w *float32, v *float32, g *float32, n int, rate float32, momentum float32, decay float32, scale float32)
+// func sgdAVX512(w *float32, v *float32, grad *float32, n int, rate float32, momentum float32, decay float32, scale float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·sgdAVX512(SB), NOSPLIT, $0-48
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), CX
-	MOVQ         g+16(FP), DX
+	MOVQ         grad+16(FP), DX
 	MOVQ         n+24(FP), BX
 	VBROADCASTSS rate+32(FP), Z0
 	VBROADCASTSS momentum+36(FP), Z1

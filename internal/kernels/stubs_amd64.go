@@ -52,7 +52,7 @@ func maxPoolBackwardAVX2(dx *float32, x *float32, y *float32, dy *float32, tapOf
 // sgdAVX2 is sgdGeneric.
 //
 //go:noescape
-func sgdAVX2(w *float32, v *float32, g *float32, n int, rate float32, momentum float32, decay float32, scale float32)
+func sgdAVX2(w *float32, v *float32, grad *float32, n int, rate float32, momentum float32, decay float32, scale float32)
 
 // gemmAVX512 is gemmGeneric. Strides are in bytes; cols is at most two vectors.
 //
@@ -102,4 +102,4 @@ func maxPoolBackwardAVX512(dx *float32, x *float32, y *float32, dy *float32, tap
 // sgdAVX512 is sgdGeneric.
 //
 //go:noescape
-func sgdAVX512(w *float32, v *float32, g *float32, n int, rate float32, momentum float32, decay float32, scale float32)
+func sgdAVX512(w *float32, v *float32, grad *float32, n int, rate float32, momentum float32, decay float32, scale float32)

@@ -118,10 +118,10 @@ func rowKernel(l level, name, signature string, matrices, vectors []string, setu
 
 // sgd emits the update of flat arrays: v = momentum·v + (scale·g + decay·w), w -= rate·v.
 func sgd(l level) {
-	TEXT("sgd"+l.suffix, NOSPLIT, "func(w, v, g *float32, n int, rate, momentum, decay, scale float32)")
+	TEXT("sgd"+l.suffix, NOSPLIT, "func(w, v, grad *float32, n int, rate, momentum, decay, scale float32)")
 	Pragma("noescape")
 	Doc("sgd" + l.suffix + " is sgdGeneric.")
-	w, v, g, n := load("w"), load("v"), load("g"), load("n")
+	w, v, g, n := load("w"), load("v"), load("grad"), load("n")
 	rate, momentum, decay, scale := l.broadcast("rate"), l.broadcast("momentum"), l.broadcast("decay"), l.broadcast("scale")
 	rest := GP64()
 	MOVQ(n, rest)
