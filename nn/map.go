@@ -1,0 +1,95 @@
+// Package nn holds the layers of a pre-activation ResNet as pairs of a forward and a backward half.
+//
+// Activations are N H W C, float32, and live in a [Map]; kernels are H W I O. There is no tape: a network calls the
+// halves in its own order and each layer keeps what its backward half needs in named fields. Forward overwrites its
+// output. Backward adds to parameter gradients and overwrites activation gradients unless it says otherwise.
+//
+// Every split of the work depends on shapes alone and every sum has one order, so results have the same bits for any
+// number of threads.
+package nn
+
+import "github.com/bigtransfer/bit/internal/par"
+
+// Map is a batch of activations, [N,H,W,C], and what its producer found out about it.
+type Map struct {
+	N, H, W, C int
+	Data       []float32
+	moments    moments // partial sums for the GroupNorm that reads this map
+}
+
+// NewMap returns a zero map.
+func NewMap(n, h, w, c int) *Map { return NewMapOver(n, h, w, c, make([]float32, n*h*w*c)) }
+
+// NewMapOver returns a map whose values are the first n·h·w·c of data.
+func NewMapOver(n, h, w, c int, data []float32) *Map {
+	m := &Map{N: n, H: h, W: w, C: c, Data: data[:n*h*w*c]}
+	m.moments = newMoments(m.blocks(), c)
+	return m
+}
+
+// Rows returns N·H·W: the map as a matrix has one row for each pixel.
+func (m *Map) Rows() int { return m.N * m.H * m.W }
+
+// Pixels returns H·W.
+func (m *Map) Pixels() int { return m.H * m.W }
+
+func (m *Map) blocks() blocks { return newBlocks(m.N, m.Pixels()) }
+
+// maxBlock bounds the rows that are worked on together, so that a block of A (maxBlock x maxDepth) and its part of C
+// stay in the second-level cache while all panels of B pass by.
+const maxBlock = 126
+
+// blocks cuts the rows of N images, one after the other, into runs of equal size. A run may cross images.
+type blocks struct {
+	images, pixels int // rows = images·pixels
+	size, count    int
+}
+
+func newBlocks(images, pixels int) blocks {
+	rows := images * pixels
+	count := max(1, ceilDiv(rows, maxBlock))
+	size := ceilDiv(ceilDiv(rows, count), 14) * 14 // whole tiles of the widest kernel
+	return blocks{images, pixels, size, ceilDiv(rows, size)}
+}
+
+func (b blocks) span(i int) (lo, hi int) { return i * b.size, min((i+1)*b.size, b.images*b.pixels) }
+
+// slots returns the number of pieces (block, image) that the rows fall into, numbered block+image: along the rows
+// each step to the next piece advances the block, the image, or both.
+func (b blocks) slots() int { return b.count + b.images - 1 }
+
+// eachImage calls f for each image's part [lo, hi) of rows [m0, m1).
+func (b blocks) eachImage(m0, m1 int, f func(image, lo, hi int)) {
+	for lo := m0; lo < m1; {
+		image := lo / b.pixels
+		hi := min(m1, (image+1)*b.pixels)
+		f(image, lo, hi)
+		lo = hi
+	}
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
+
+// Engine is what the layers of one network share while they run: the threads and a scratch memory for each.
+// One goroutine at a time may use it.
+type Engine struct {
+	Pool    *par.Pool
+	scratch []scratch
+}
+
+type scratch struct {
+	a, b, c []float32 // packed operands, and a block of results on its way to scattered rows
+}
+
+// NewEngine returns an engine over the given threads.
+func NewEngine(pool *par.Pool) *Engine {
+	return &Engine{Pool: pool, scratch: make([]scratch, pool.Threads())}
+}
+
+// grown returns s with at least n values, its contents undefined.
+func grown(s *[]float32, n int) []float32 {
+	if len(*s) < n {
+		*s = make([]float32, n)
+	}
+	return *s
+}

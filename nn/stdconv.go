@@ -1,0 +1,358 @@
+package nn
+
+import (
+	"math"
+
+	"github.com/bigtransfer/bit/internal/kernels"
+)
+
+// Kernel is a convolution's parameters, [Kh,Kw,Ci,Co], and what is derived from them once for all uses: the kernel
+// that is really applied, packed for the products of the forward and the backward pass.
+type Kernel struct {
+	Kh, Kw, Ci, Co int
+	Stride, Pad    int // Pad zeros on all four sides
+	w, dw          []float32
+	epsilon        float64 // added to a filter's variance; 0: the kernel is applied as it is
+
+	scale, shift []float32 // [Co]: the standardised kernel is ŵ = w·scale + shift
+	forward      []float32 // panels of ŵ as [Kh·Kw·Ci, Co]
+	backward     []float32 // panels of ŵ as [taps·Co, Ci] for each phase, see phases
+
+	// The gradient through standardisation.
+	sum, sumW, a, b, c []float32 // [Co]
+	dhat               []float32 // ∂L/∂ŵ, [Kh·Kw·Ci, Co]
+
+	e                                      *Engine
+	standardiseT, packT, transposeT, gradT func(thread, i int)
+	transposes                             []transpose
+}
+
+// NewKernel returns the kernel over parameters w [Kh,Kw,Ci,Co]. dw is their gradient, or nil for inference. A positive
+// epsilon asks for weight standardisation: each filter is brought to mean 0 and variance 1 over its Kh·Kw·Ci values,
+// with epsilon added to the variance, not the deviation (big_transfer bit_pytorch/models.py).
+func NewKernel(e *Engine, kh, kw, ci, co, stride, pad int, w, dw []float32, epsilon float64) *Kernel {
+	k := &Kernel{Kh: kh, Kw: kw, Ci: ci, Co: co, Stride: stride, Pad: pad, w: w, dw: dw, epsilon: epsilon, e: e,
+		scale: make([]float32, co), shift: make([]float32, co), forward: make([]float32, panelLen(kh*kw*ci, co))}
+	k.standardiseT, k.packT, k.transposeT, k.gradT = k.standardiseTask, k.packTask, k.transposeTask, k.gradTask
+	if dw != nil {
+		for _, v := range []*[]float32{&k.sum, &k.sumW, &k.a, &k.b, &k.c} {
+			*v = make([]float32, co)
+		}
+		k.transposes = k.planTransposes()
+		if n := len(k.transposes); n > 0 {
+			_, panel := kernels.Tile()
+			k.backward = make([]float32, k.transposes[n-1].to+co*panel)
+		}
+	}
+	return k
+}
+
+func (k *Kernel) depth() int { return k.Kh * k.Kw * k.Ci }
+
+// columnChunk is the number of filters that one task standardises.
+const columnChunk = 64
+
+// Fold derives the applied kernel from the parameters. Call it after they change and before Forward.
+func (k *Kernel) Fold() {
+	k.e.Pool.For(ceilDiv(k.Co, columnChunk), k.standardiseT)
+	_, panel := kernels.Tile()
+	k.e.Pool.For(ceilDiv(k.Co, panel), k.packT)
+	if len(k.transposes) > 0 {
+		k.e.Pool.For(len(k.transposes), k.transposeT)
+	}
+}
+
+func (k *Kernel) standardiseTask(thread, i int) {
+	lo := i * columnChunk
+	hi := min(lo+columnChunk, k.Co)
+	if k.epsilon == 0 {
+		for c := lo; c < hi; c++ {
+			k.scale[c], k.shift[c] = 1, 0
+		}
+		return
+	}
+	// The rows are taken in pieces, each with its own pivot and summed in double precision: kernels are deep.
+	const piece = 512
+	var total, squares [columnChunk]float64 // of w - pivot, with the filter's first weight as the common pivot
+	sum := grown(&k.e.scratch[thread].c, 2*columnChunk)
+	depth := k.depth()
+	for r := 0; r < depth; r += piece {
+		rows := min(piece, depth-r)
+		kernels.ColumnMoments(k.w[r*k.Co+lo:], k.Co, rows, hi-lo, sum, sum[columnChunk:])
+		for c := lo; c < hi; c++ {
+			d := float64(k.w[r*k.Co+c]) - float64(k.w[c])
+			s, q := float64(sum[c-lo]), float64(sum[columnChunk+c-lo])
+			total[c-lo] += s + float64(rows)*d
+			squares[c-lo] += q + 2*d*s + float64(rows)*d*d
+		}
+	}
+	n := float64(depth)
+	for c := lo; c < hi; c++ {
+		distance := total[c-lo] / n // of the mean from the pivot
+		variance := max(squares[c-lo]/n-distance*distance, 0)
+		if s := squares[c-lo]; s != s {
+			variance = s
+		}
+		scale := 1 / math.Sqrt(variance+k.epsilon)
+		k.scale[c] = float32(scale)
+		k.shift[c] = float32(-(float64(k.w[c]) + distance) * scale)
+	}
+}
+
+func (k *Kernel) packTask(_, i int) {
+	_, panel := kernels.Tile()
+	n := i * panel
+	kernels.Affine(k.forward[n*k.depth():], panel, k.w[n:], k.Co, k.depth(), min(panel, k.Co-n), k.scale[n:], k.shift[n:], kernels.NoFloor)
+}
+
+// phase is one class of input pixels in the gradient of a strided convolution: those at (offH + i·Stride,
+// offW + j·Stride). Each class is touched by its own few taps of the kernel, so that no product with zero is done.
+type phase struct {
+	offH, offW int
+	kernelTaps []int // kh·Kw + kw of each tap
+	reads      []tap // where in dy the tap reads, from grid point (i,j)
+	at         int   // where the phase's panels begin in Kernel.backward
+}
+
+func (k *Kernel) phases() []phase {
+	_, panel := kernels.Tile()
+	var all []phase
+	at := 0
+	for h := range k.Stride {
+		for w := range k.Stride {
+			p := phase{offH: h, offW: w, at: at}
+			for kh := range k.Kh {
+				for kw := range k.Kw {
+					dh, dw := h+k.Pad-kh, w+k.Pad-kw
+					if dh%k.Stride == 0 && dw%k.Stride == 0 {
+						p.kernelTaps = append(p.kernelTaps, kh*k.Kw+kw)
+						p.reads = append(p.reads, tap{dh / k.Stride, dw / k.Stride})
+					}
+				}
+			}
+			at += len(p.kernelTaps) * k.Co * ceilDiv(k.Ci, panel) * panel
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// transpose moves one tap and one panel of input channels from w to the backward panels.
+type transpose struct{ tap, ci, to int }
+
+func (k *Kernel) planTransposes() []transpose {
+	_, panel := kernels.Tile()
+	var all []transpose
+	for _, p := range k.phases() {
+		for n := 0; n < k.Ci; n += panel {
+			for t, tap := range p.kernelTaps {
+				all = append(all, transpose{tap, n, p.at + (n*len(p.kernelTaps)+t*panel)*k.Co})
+			}
+		}
+	}
+	return all
+}
+
+func (k *Kernel) transposeTask(_, i int) {
+	t := k.transposes[i]
+	_, panel := kernels.Tile()
+	cols := min(panel, k.Ci-t.ci)
+	src := k.w[(t.tap*k.Ci+t.ci)*k.Co:]
+	dst := k.backward[t.to:][:k.Co*panel]
+	for c := range k.Co {
+		scale, shift := k.scale[c], k.shift[c]
+		d := dst[c*panel:][:cols]
+		at := c
+		for j := range d {
+			d[j] = src[at]*scale + shift
+			at += k.Co
+		}
+	}
+}
+
+// foldGrad passes dhat, the gradient of the applied kernel, back through standardisation and adds it to dw:
+// dw += (g − mean(g) − ŵ·mean(g·ŵ))·scale, means over a filter's values.
+func (k *Kernel) foldGrad(dhat []float32) {
+	k.dhat = dhat
+	k.e.Pool.For(ceilDiv(k.Co, columnChunk), k.gradT)
+}
+
+func (k *Kernel) gradTask(thread, i int) {
+	lo := i * columnChunk
+	hi := min(lo+columnChunk, k.Co)
+	cols, depth := hi-lo, k.depth()
+	if k.epsilon > 0 {
+		const piece = 512
+		var sum, sumW [columnChunk]float64 // Σ g and Σ g·(w − mean)
+		s := grown(&k.e.scratch[thread].c, 5*columnChunk)
+		zero, one, mean, out, outW := s[:columnChunk], s[columnChunk:2*columnChunk], s[2*columnChunk:3*columnChunk], s[3*columnChunk:4*columnChunk], s[4*columnChunk:5*columnChunk]
+		for c := range cols {
+			zero[c], one[c] = 0, 1 // y = x·0 + 1 > 0: nothing is masked
+			mean[c] = -k.shift[lo+c] / k.scale[lo+c]
+		}
+		for r := 0; r < depth; r += piece {
+			at := r*k.Co + lo
+			kernels.ColumnGrads(k.dhat[at:], k.Co, k.w[at:], k.Co, min(piece, depth-r), cols, zero, one, mean, out, outW)
+			for c := range cols {
+				sum[c] += float64(out[c])
+				sumW[c] += float64(outW[c])
+			}
+		}
+		for c := range cols {
+			scale, n := float64(k.scale[lo+c]), float64(depth)
+			b := -scale * scale * scale * sumW[c] / n
+			k.a[lo+c] = float32(scale)
+			k.b[lo+c] = float32(b)
+			k.c[lo+c] = float32(-scale*sum[c]/n - b*float64(mean[c]))
+		}
+		kernels.GradRows(k.dhat[lo:], k.Co, k.w[lo:], k.Co, nil, 0, depth, cols, k.a[lo:], k.b[lo:], k.c[lo:])
+	}
+	kernels.AddRows(k.dw[lo:], k.Co, k.dhat[lo:], k.Co, depth, cols)
+}
+
+// Conv applies a kernel to maps of one shape: y = conv(relu(norm(x)), ŵ), x [N,H,W,Ci], y [N,Ho,Wo,Co].
+type Conv struct {
+	k        *Kernel
+	x, y     *Map
+	norm     *GroupNorm
+	shortcut *Map // added to y, or nil
+	whole    *product
+	grad     *gradProduct
+	back     []*product // one for each phase that has taps
+
+	padded   *Map // the input with its zeros around it, for kernels wider than a pixel run: see NewStem
+	finisher func(thread, i int)
+	finish   finish
+}
+
+// OutSide returns the output side of a convolution over an input side of n.
+func (k *Kernel) OutSide(n int) int { return outSide(n, k.Kh, k.Stride, k.Pad) }
+
+func outSide(n, kernel, stride, pad int) int { return (n+2*pad-kernel)/stride + 1 }
+
+// NewConv plans the convolution of x, through norm and ReLU if norm is not nil, into y.
+// With moments, y's statistics are taken for the GroupNorm that reads it; with shortcut, it is added to y.
+func NewConv(k *Kernel, x *Map, norm *GroupNorm, y *Map, shortcut *Map, accumulate, moments bool) *Conv {
+	c := &Conv{k: k, x: x, y: y, norm: norm, shortcut: shortcut}
+	g := &gather{n: x.N, h: x.H, w: x.W, pixel: x.C, segment: x.C, gh: y.H, gw: y.W, step: k.Stride}
+	if norm == nil && k.Kw > 1 {
+		// The input is raw: put the zeros around it once, and each kernel row is one run of adjacent pixels.
+		c.padded = NewMap(x.N, x.H+2*k.Pad, x.W+2*k.Pad, x.C)
+		g.h, g.w, g.segment = c.padded.H, c.padded.W, k.Kw*x.C
+		for kh := range k.Kh {
+			g.taps = append(g.taps, tap{kh, 0})
+		}
+	} else {
+		for kh := range k.Kh {
+			for kw := range k.Kw {
+				g.taps = append(g.taps, tap{kh - k.Pad, kw - k.Pad})
+			}
+		}
+	}
+	c.whole = newProduct(k.e, g, k.Co)
+	c.whole.accumulate = accumulate
+	if moments || shortcut != nil {
+		c.whole.finish = &forwardFinish{y, shortcut, moments}
+	}
+	if k.dw != nil {
+		c.grad = newGradProduct(k.e, g, k.Co)
+	}
+	return c
+}
+
+// forwardFinish ends a block of a convolution's output: the shortcut is added and the statistics of the sum taken.
+type forwardFinish struct {
+	y, shortcut *Map
+	moments     bool
+}
+
+func (f *forwardFinish) block(m0, m1, n0, n1 int) {
+	c := f.y.C
+	if f.shortcut != nil {
+		kernels.AddRows(f.y.Data[m0*c+n0:], c, f.shortcut.Data[m0*c+n0:], c, m1-m0, n1-n0)
+	}
+	if f.moments {
+		f.y.moments.take(f.y.Data, m0, m1, n0, n1)
+	}
+}
+
+// Forward computes y.
+func (c *Conv) Forward() {
+	p := c.whole
+	p.src, p.norm, p.b, p.out = c.source(), c.norm, c.k.forward, c.y.Data
+	p.run()
+}
+
+func (c *Conv) source() []float32 {
+	if c.padded == nil {
+		return c.x.Data
+	}
+	p, x := c.padded, c.x
+	for n := range x.N {
+		for h := range x.H {
+			copy(p.Data[((n*p.H+h+c.k.Pad)*p.W+c.k.Pad)*p.C:], x.Data[(n*x.H+h)*x.W*x.C:][:x.W*x.C])
+		}
+	}
+	return p.Data
+}
+
+// BackwardKernel adds to the kernel's gradient what dy, the gradient of y, makes of it. scratch must hold GradScratch
+// values.
+func (c *Conv) BackwardKernel(dy *Map, scratch []float32) {
+	p := c.grad
+	src := c.x.Data
+	if c.padded != nil {
+		src = c.padded.Data
+	}
+	p.src, p.norm, p.dy, p.dw = src, c.norm, dy.Data, scratch
+	p.run()
+	c.k.foldGrad(scratch[:c.k.depth()*c.k.Co])
+}
+
+// GradScratch returns the values that BackwardKernel needs.
+func (c *Conv) GradScratch() int { return c.grad.dwLen() }
+
+// PlanBackward prepares BackwardInput. With last, dx is then complete and passes through the layer's norm: see
+// GroupNorm.Backward.
+func (c *Conv) PlanBackward(dy, dx *Map, accumulate, last bool) {
+	k := c.k
+	strided := k.Stride > 1
+	for _, ph := range k.phases() {
+		if len(ph.kernelTaps) == 0 {
+			continue
+		}
+		g := &gather{n: dy.N, h: dy.H, w: dy.W, pixel: dy.C, segment: dy.C, step: 1, taps: ph.reads,
+			gh: ceilDiv(dx.H-ph.offH, k.Stride), gw: ceilDiv(dx.W-ph.offW, k.Stride)}
+		if g.gh <= 0 || g.gw <= 0 {
+			continue
+		}
+		p := newProduct(k.e, g, k.Ci)
+		p.b, p.src, p.out, p.accumulate = k.backward[ph.at:], dy.Data, dx.Data, accumulate
+		if strided {
+			p.outStep, p.outH, p.outW, p.outSideH, p.outSideW = k.Stride, ph.offH, ph.offW, dx.H, dx.W
+		} else if last {
+			p.finish = c.norm
+		}
+		c.back = append(c.back, p)
+	}
+	if last {
+		c.norm.dy = dx
+	}
+	if last && strided {
+		c.finisher = func(_, i int) {
+			m0, m1 := c.x.moments.blocks.span(i)
+			c.norm.block(m0, m1, 0, c.norm.channels)
+		}
+	}
+}
+
+// BackwardInput computes dx, the gradient of relu(norm(x)), from dy as planned. Pixels that no output reads (the odd
+// ones of a strided 1x1 kernel) are left as they are.
+func (c *Conv) BackwardInput() {
+	for _, p := range c.back {
+		p.run()
+	}
+	if c.finisher != nil {
+		c.k.e.Pool.For(c.x.moments.blocks.count, c.finisher)
+	}
+}

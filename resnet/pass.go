@@ -1,0 +1,190 @@
+package resnet
+
+import "github.com/bigtransfer/bit/nn"
+
+// unitKernels are the convolutions of one bottleneck unit, whatever the input's shape.
+type unitKernels struct {
+	stage, unit               int
+	proj, conv1, conv2, conv3 *nn.Kernel // proj nil: identity shortcut
+}
+
+// kernels are all convolutions of a network, made once; passes of different shapes share them.
+type kernels struct {
+	stem, head *nn.Kernel
+	units      []unitKernels
+	all        []*nn.Kernel
+}
+
+func (n *Network) newKernels(e *nn.Engine, train bool) *kernels {
+	ks := &kernels{}
+	kernel := func(name string, kh, ci, co, stride int, epsilon float64) *nn.Kernel {
+		p := n.Param(name)
+		var grad []float32
+		if train {
+			grad = p.Grad
+		}
+		k := nn.NewKernel(e, kh, kh, ci, co, stride, kh/2, p.Value, grad, epsilon)
+		ks.all = append(ks.all, k)
+		return k
+	}
+	ks.stem = kernel(StemKernel, 7, n.Channels, n.StemWidth, 2, n.WSEpsilon)
+	for s := range n.Widths {
+		mid, out := n.Mid(s), n.Widths[s]
+		for u := range n.Depths[s] {
+			in, stride, name := out, 1, UnitName(s, u)
+			if u == 0 {
+				in, stride = n.In(s), Stride(s)
+			}
+			k := unitKernels{stage: s, unit: u}
+			if n.Projects(s, u) {
+				k.proj = kernel(name+"/proj/kernel", 1, in, out, stride, n.WSEpsilon)
+			}
+			k.conv1 = kernel(name+"/conv1/kernel", 1, in, mid, 1, n.WSEpsilon)
+			k.conv2 = kernel(name+"/conv2/kernel", 3, mid, mid, stride, n.WSEpsilon)
+			k.conv3 = kernel(name+"/conv3/kernel", 1, mid, out, 1, n.WSEpsilon)
+			ks.units = append(ks.units, k)
+		}
+	}
+	ks.head = kernel(HeadKernel, 1, n.FeatureWidth(), n.Classes, 1, 0)
+	return ks
+}
+
+// fold derives the applied kernels from the parameters.
+func (ks *kernels) fold() {
+	for _, k := range ks.all {
+		k.Fold()
+	}
+}
+
+// pass is the network laid out for one input shape: every buffer and every layer's plan.
+type pass struct {
+	input    *nn.Map
+	stem     *nn.Conv
+	pool     *nn.MaxPool
+	units    []unit
+	norm     *nn.GroupNorm
+	mean     *nn.GlobalMean
+	head     *nn.Dense
+	features *nn.Map // [N,1,1,F]
+	logits   *nn.Map // [N,1,1,classes]
+
+	stemOut, pooled *nn.Map
+	back            *backward // nil for inference
+}
+
+// unit is a pre-activation bottleneck: with p = relu(gn1(x)),
+//
+//	h1 = conv1(p)   h2 = conv2(relu(gn2(h1)))   y = conv3(relu(gn3(h2))) + shortcut
+//
+// where the shortcut is proj(p), or x itself.
+type unit struct {
+	gn1, gn2, gn3             *nn.GroupNorm
+	proj, conv1, conv2, conv3 *nn.Conv
+	x, h1, h2, y              *nn.Map
+}
+
+func (u *unit) forward() {
+	u.gn1.Prepare()
+	if u.proj != nil {
+		u.proj.Forward()
+	}
+	u.conv1.Forward()
+	u.gn2.Prepare()
+	u.conv2.Forward()
+	u.gn3.Prepare()
+	u.conv3.Forward()
+}
+
+// newPass lays the network out for input [n,h,w,Channels]. For training every map is kept; for inference maps that
+// are no longer needed give their memory to later ones.
+func (n *Network) newPass(e *nn.Engine, ks *kernels, images, h, w int, train bool) *pass {
+	mem := newArena(train)
+	norm := func(x *nn.Map, name string) *nn.GroupNorm {
+		gamma, beta := n.Param(name+"gamma"), n.Param(name+"beta")
+		var dgamma, dbeta []float32
+		if train {
+			dgamma, dbeta = gamma.Grad, beta.Grad
+		}
+		return nn.NewGroupNorm(e, x, gamma.Value, beta.Value, dgamma, dbeta, n.Groups, n.GNEpsilon)
+	}
+	p := &pass{input: nn.NewMap(images, h, w, n.Channels)}
+	h, w = ks.stem.OutSide(h), ks.stem.OutSide(w)
+	p.stemOut = mem.place(stemMap, images, h, w, n.StemWidth)
+	p.stem = nn.NewConv(ks.stem, p.input, nil, p.stemOut, nil, false, false)
+	h, w = nn.PoolSide(h), nn.PoolSide(w)
+	p.pooled = mem.place(evenMap, images, h, w, n.StemWidth)
+	p.pool = nn.NewMaxPool(e, p.stemOut, p.pooled)
+	x := p.pooled
+	for i, k := range ks.units {
+		name := UnitName(k.stage, k.unit)
+		mid, out := n.Mid(k.stage), n.Widths[k.stage]
+		u := unit{x: x, gn1: norm(x, name+"/gn1/")}
+		u.h1 = mem.place(mid1Map, images, h, w, mid)
+		h, w = k.conv2.OutSide(h), k.conv2.OutSide(w)
+		u.h2 = mem.place(mid2Map, images, h, w, mid)
+		u.y = mem.place([]role{oddMap, evenMap}[i%2], images, h, w, out)
+		shortcut := x
+		if k.proj != nil {
+			shortcut = nil
+			u.proj = nn.NewConv(k.proj, x, u.gn1, u.y, nil, false, false)
+		}
+		u.conv1 = nn.NewConv(k.conv1, x, u.gn1, u.h1, nil, false, true)
+		u.gn2 = norm(u.h1, name+"/gn2/")
+		u.conv2 = nn.NewConv(k.conv2, u.h1, u.gn2, u.h2, nil, false, true)
+		u.gn3 = norm(u.h2, name+"/gn3/")
+		u.conv3 = nn.NewConv(k.conv3, u.h2, u.gn3, u.y, shortcut, k.proj != nil, true)
+		p.units = append(p.units, u)
+		x = u.y
+	}
+	p.norm = norm(x, "norm/")
+	p.features = nn.NewMap(images, 1, 1, n.FeatureWidth())
+	p.mean = nn.NewGlobalMean(e, x, p.norm, p.features)
+	p.logits = nn.NewMap(images, 1, 1, n.Classes)
+	bias := n.Param(HeadBias)
+	p.head = nn.NewDense(ks.head, bias.Value, bias.Grad, p.features, p.logits)
+	if train {
+		p.planBackward(ks)
+	}
+	return p
+}
+
+// forwardFeatures runs the body: input to features.
+func (p *pass) forwardFeatures() {
+	p.stem.Forward()
+	p.pool.Forward()
+	for i := range p.units {
+		p.units[i].forward()
+	}
+	p.norm.Prepare()
+	p.mean.Forward()
+}
+
+// role is the part a map plays in a pass; maps of one role are never needed at the same time during inference.
+type role int
+
+const (
+	stemMap role = iota
+	evenMap      // outputs of every second unit, and of the pool
+	oddMap
+	mid1Map
+	mid2Map
+	roles
+)
+
+// arena gives out maps: each its own memory, or one memory for each role.
+type arena struct {
+	separate bool
+	shared   [roles][]float32
+}
+
+func newArena(separate bool) *arena { return &arena{separate: separate} }
+
+func (a *arena) place(r role, n, h, w, c int) *nn.Map {
+	if a.separate {
+		return nn.NewMap(n, h, w, c)
+	}
+	if size := n * h * w * c; len(a.shared[r]) < size {
+		a.shared[r] = make([]float32, size) // earlier, smaller maps of the role keep theirs
+	}
+	return nn.NewMapOver(n, h, w, c, a.shared[r])
+}

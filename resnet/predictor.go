@@ -1,0 +1,58 @@
+package resnet
+
+import (
+	"github.com/bigtransfer/bit/internal/par"
+	"github.com/bigtransfer/bit/nn"
+)
+
+// Predictor runs a network forward with its standardised kernels folded once. Buffers are planned once for an input
+// shape; from the second call on nothing is allocated. One goroutine at a time may use it.
+type Predictor struct {
+	net    *Network
+	e      *nn.Engine
+	ks     *kernels
+	passes passCache
+}
+
+// NewPredictor returns a predictor with the network's present parameters over the pool's threads.
+func (n *Network) NewPredictor(pool *par.Pool) *Predictor {
+	e := nn.NewEngine(pool)
+	p := &Predictor{net: n, e: e, ks: n.newKernels(e, false)}
+	p.Refold()
+	return p
+}
+
+// Refold takes over parameters that have changed.
+func (p *Predictor) Refold() { p.ks.fold() }
+
+// Logits writes the logits [n,classes] of images x [n,h,w,Channels] to dst.
+func (p *Predictor) Logits(dst, x []float32, n, h, w int) error {
+	pass, err := p.features(x, n, h, w)
+	if err != nil {
+		return err
+	}
+	pass.head.Forward()
+	copy(dst, pass.logits.Data)
+	return nil
+}
+
+// Features writes the pooled feature vectors [n,FeatureWidth] of images x [n,h,w,Channels] to dst: the input of the
+// head, the paper's transfer feature.
+func (p *Predictor) Features(dst, x []float32, n, h, w int) error {
+	pass, err := p.features(x, n, h, w)
+	if err != nil {
+		return err
+	}
+	copy(dst, pass.features.Data)
+	return nil
+}
+
+func (p *Predictor) features(x []float32, n, h, w int) (*pass, error) {
+	if err := checkInput(x, n, h, w, p.net.Channels); err != nil {
+		return nil, err
+	}
+	pass := p.passes.get(n, h, w, func() *pass { return p.net.newPass(p.e, p.ks, n, h, w, false) })
+	copy(pass.input.Data, x)
+	pass.forwardFeatures()
+	return pass, nil
+}

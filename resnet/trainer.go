@@ -1,0 +1,93 @@
+package resnet
+
+import (
+	"fmt"
+
+	"github.com/bigtransfer/bit/internal/par"
+	"github.com/bigtransfer/bit/nn"
+)
+
+// Trainer runs a network forward and backward. Buffers are planned once for an input shape; from the second step on
+// nothing is allocated. One goroutine at a time may use it.
+type Trainer struct {
+	net    *Network
+	e      *nn.Engine
+	ks     *kernels
+	passes passCache
+	stale  bool // the applied kernels are older than the parameters
+}
+
+// NewTrainer returns a trainer of the network over the pool's threads. It gives every parameter a gradient.
+func (n *Network) NewTrainer(pool *par.Pool) *Trainer {
+	for _, p := range n.params {
+		if p.Grad == nil {
+			p.Grad = make([]float32, len(p.Value))
+		}
+	}
+	e := nn.NewEngine(pool)
+	return &Trainer{net: n, e: e, ks: n.newKernels(e, true), stale: true}
+}
+
+// ZeroGrad begins a step: gradients are set to zero, and Forward will see parameters that changed since the last call.
+func (t *Trainer) ZeroGrad() {
+	for _, p := range t.net.params {
+		clear(p.Grad)
+	}
+	t.stale = true
+}
+
+// Forward computes the logits [n,classes] of images x [n,h,w,Channels] and keeps what Backward needs. The result is
+// valid until the next call.
+func (t *Trainer) Forward(x []float32, n, h, w int) ([]float32, error) {
+	if err := checkInput(x, n, h, w, t.net.Channels); err != nil {
+		return nil, err
+	}
+	if t.stale {
+		t.ks.fold()
+		t.stale = false
+	}
+	p := t.passes.get(n, h, w, func() *pass { return t.net.newPass(t.e, t.ks, n, h, w, true) })
+	copy(p.input.Data, x)
+	p.forwardFeatures()
+	p.head.Forward()
+	return p.logits.Data, nil
+}
+
+// Backward adds to each parameter's Grad, given dlogits [n,classes], the gradient of the loss with respect to the
+// logits that the last Forward returned.
+func (t *Trainer) Backward(dlogits []float32) {
+	p := t.passes.last
+	if p == nil || len(dlogits) != len(p.logits.Data) {
+		panic("resnet: Backward without a Forward of the same batch")
+	}
+	copy(p.back.dlogits.Data, dlogits)
+	p.backward()
+}
+
+func checkInput(x []float32, n, h, w, channels int) error {
+	if n < 1 || h < 1 || w < 1 {
+		return fmt.Errorf("resnet: input of %d images of %dx%d pixels, want at least one of each", n, h, w)
+	}
+	if len(x) != n*h*w*channels {
+		return fmt.Errorf("resnet: input holds %d values, want %d·%d·%d·%d = %d", len(x), n, h, w, channels, n*h*w*channels)
+	}
+	return nil
+}
+
+// passCache keeps the passes of the last two shapes: that of whole batches and that of the partial one at the end.
+type passCache struct{ last, other *pass }
+
+func (c *passCache) get(n, h, w int, plan func() *pass) *pass {
+	fits := func(p *pass) bool {
+		return p != nil && p.input.N == n && p.input.H == h && p.input.W == w
+	}
+	if fits(c.last) {
+		return c.last
+	}
+	c.last, c.other = c.other, c.last
+	if !fits(c.last) {
+		c.last = nil // free before planning anew
+		c.last = plan()
+	}
+	return c.last
+}
