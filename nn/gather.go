@@ -88,4 +88,5 @@ func (g *gather) run(dst []float32, ld int, src []float32, at, stride, rows, col
 	kernels.Affine(dst, ld, src[at:], stride, rows, cols, norm.scale[s:], norm.shift[s:], 0)
 }
 
-var zeroSegment [maxDepth]float32
+// zeroSegment is what taps outside the source read; no packed block is wider.
+var zeroSegment [max(maxDepth, maxGradDepth)]float32
