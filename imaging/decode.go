@@ -1,0 +1,230 @@
+package imaging
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"os"
+
+	"golang.org/x/image/bmp"
+	"golang.org/x/image/tiff"
+)
+
+// DefaultMaxPixels is the number of pixels above which [Decode] refuses an image, before memory for them is asked for.
+// It is Pillow's limit (twice Image.MAX_IMAGE_PIXELS), about 13,377 x 13,377.
+const DefaultMaxPixels = 178_956_970
+
+// Decoder reads image files. The zero value is what [Decode] uses. It holds no state: one Decoder may serve many
+// goroutines.
+type Decoder struct {
+	// MaxPixels limits width times height; 0 means DefaultMaxPixels.
+	MaxPixels int
+	// KeepOrientation leaves pixels as they are stored, ignoring the EXIF orientation that says which way is up.
+	// The Hugging Face image processors see pictures that way.
+	KeepOrientation bool
+}
+
+// Decode decodes a JPEG, PNG, GIF (first frame), BMP, TIFF (first page) or WebP file, recognised by its content, to an
+// upright RGB image. A file that ends early is an error, never a partly gray picture. See [FromImage] for how other
+// kinds of pixels become RGB.
+func Decode(data []byte) (*Image, error) { return Decoder{}.Decode(data) }
+
+// DecodeFile is [Decode] for a file. Of a file that is no image only the first bytes are read.
+func DecodeFile(path string) (*Image, error) { return Decoder{}.DecodeFile(path) }
+
+// format is one file format.
+type format struct {
+	name string
+	// signature starts every file of the format; a '?' stands for any byte.
+	signature string
+	// size reads the picture's width and height from the header.
+	size func(data []byte) (w, h int, err error)
+	// decode reads the pixels.
+	decode func(data []byte) (*Image, error)
+	// metadata tells the EXIF reader how to find an orientation; 0 where there is none.
+	metadata exifContainer
+}
+
+var formats = [...]format{
+	{"JPEG", "\xff\xd8\xff", jpegSize, decodeJPEG, exifJPEG},
+	{"PNG", "\x89PNG\r\n\x1a\n", configSize(png.DecodeConfig), decodeWith(png.Decode), exifPNG},
+	{"GIF", "GIF87a", configSize(gif.DecodeConfig), decodeGIF, exifNone},
+	{"GIF", "GIF89a", configSize(gif.DecodeConfig), decodeGIF, exifNone},
+	{"WebP", "RIFF????WEBP", webpSize, decodeWebP, exifWebP},
+	{"TIFF", "II*\x00", configSize(tiff.DecodeConfig), decodeWith(tiff.Decode), exifTIFF},
+	{"TIFF", "MM\x00*", configSize(tiff.DecodeConfig), decodeWith(tiff.Decode), exifTIFF},
+	{"BMP", "BM", configSize(bmp.DecodeConfig), decodeWith(bmp.Decode), exifNone},
+}
+
+// signatureLen is the length of the longest signature.
+const signatureLen = 12
+
+// sniff finds the format of a file from its first bytes.
+func sniff(data []byte) (*format, error) {
+	cut := false
+	for i := range formats {
+		f := &formats[i]
+		n := min(len(f.signature), len(data))
+		match := true
+		for j := range n {
+			match = match && (f.signature[j] == '?' || f.signature[j] == data[j])
+		}
+		if match && n == len(f.signature) {
+			return f, nil
+		}
+		cut = cut || match && n > 0
+	}
+	switch {
+	case len(data) == 0:
+		return nil, fmt.Errorf("%w: it is empty", ErrNotImage)
+	case cut:
+		return nil, fmt.Errorf("%w: after %d bytes", ErrTruncated, len(data))
+	}
+	return nil, fmt.Errorf("%w: it starts with %q, expected JPEG, PNG, GIF, BMP, TIFF or WebP",
+		ErrNotImage, data[:min(len(data), signatureLen)])
+}
+
+// Decode is the function [Decode] with d's settings.
+func (d Decoder) Decode(data []byte) (*Image, error) {
+	im, err := d.decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("imaging: %w", err)
+	}
+	return im, nil
+}
+
+// DecodeFile is the function [DecodeFile] with d's settings.
+func (d Decoder) DecodeFile(path string) (*Image, error) {
+	data, err := readImageFile(path)
+	if err != nil {
+		return nil, err
+	}
+	im, err := d.decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return im, nil
+}
+
+// readImageFile reads a file whose start is that of an image.
+func readImageFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("%s: %w: it is a folder", path, ErrNotImage)
+	}
+	head := make([]byte, signatureLen)
+	n, err := io.ReadFull(f, head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return nil, err
+	}
+	head = head[:n]
+	if _, err := sniff(head); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	buf := bytes.NewBuffer(make([]byte, 0, max(info.Size(), signatureLen)+bytes.MinRead))
+	buf.Write(head)
+	if _, err := buf.ReadFrom(f); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
+}
+
+func (d Decoder) decode(data []byte) (*Image, error) {
+	f, err := sniff(data)
+	if err != nil {
+		return nil, err
+	}
+	maxPixels := d.MaxPixels
+	if maxPixels == 0 {
+		maxPixels = DefaultMaxPixels
+	}
+	w, h, err := f.safeSize(data)
+	if err == nil {
+		err = checkSize(w, h, maxPixels)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.name, classify(err))
+	}
+	im, err := f.safeDecode(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s of %d x %d pixels: %w", f.name, w, h, classify(err))
+	}
+	if !d.KeepOrientation {
+		im = im.orient(orientation(data, f.metadata))
+	}
+	return im, nil
+}
+
+// safeSize is f.size with panics of the format's library made errors.
+func (f *format) safeSize(data []byte) (w, h int, err error) {
+	defer recoverTo(&err)
+	return f.size(data)
+}
+
+// safeDecode is f.decode with panics of the format's library made errors.
+func (f *format) safeDecode(data []byte) (im *Image, err error) {
+	defer recoverTo(&err)
+	return f.decode(data)
+}
+
+// recoverTo turns a panic into an error: a damaged file must never take the program down.
+func recoverTo(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("%w: %v", ErrCorrupt, r)
+	}
+}
+
+// classify gives an error of a format's library the one of this package that it means.
+func classify(err error) error {
+	if errors.Is(err, ErrTooLarge) || errors.Is(err, ErrTruncated) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrUnsupported) {
+		return err
+	}
+	kind := ErrCorrupt
+	var (
+		jpegUnsupported jpeg.UnsupportedError
+		pngUnsupported  png.UnsupportedError
+		tiffUnsupported tiff.UnsupportedError
+	)
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF),
+		errors.Is(err, jpeg.FormatError("short Huffman data")),
+		errors.Is(err, tiff.FormatError("not enough pixel data")):
+		kind = ErrTruncated
+	case errors.As(err, &jpegUnsupported), errors.As(err, &pngUnsupported), errors.As(err, &tiffUnsupported),
+		errors.Is(err, bmp.ErrUnsupported):
+		kind = ErrUnsupported
+	}
+	return fmt.Errorf("%w (%w)", kind, err)
+}
+
+// configSize reads a size with the DecodeConfig function of a format's library.
+func configSize(decodeConfig func(io.Reader) (image.Config, error)) func([]byte) (int, int, error) {
+	return func(data []byte) (int, int, error) {
+		c, err := decodeConfig(bytes.NewReader(data))
+		return c.Width, c.Height, err
+	}
+}
+
+// decodeWith reads pixels with the Decode function of a format's library.
+func decodeWith(decode func(io.Reader) (image.Image, error)) func([]byte) (*Image, error) {
+	return func(data []byte) (*Image, error) {
+		m, err := decode(bytes.NewReader(data))
+		if err != nil {
+			return nil, err
+		}
+		return FromImage(m), nil
+	}
+}
