@@ -1,0 +1,104 @@
+package data
+
+import (
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/bigtransfer/bit/imaging"
+)
+
+// brokenList is the pictures that could not be decoded, by index in the list of examples.
+type brokenList struct {
+	some    atomic.Bool // whether there are any: spares the lock in the usual case
+	mu      sync.Mutex
+	byIndex map[int]error
+}
+
+func (l *brokenList) add(index int, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.byIndex == nil {
+		l.byIndex = map[int]error{}
+	}
+	l.byIndex[index] = err
+	l.some.Store(true)
+}
+
+func (l *brokenList) at(index int) error {
+	if !l.some.Load() {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.byIndex[index]
+}
+
+// Skipped returns the pictures that could not be decoded so far, sorted by path. It may be called at any time.
+func (l *Loader) Skipped() []Skipped {
+	l.broken.mu.Lock()
+	defer l.broken.mu.Unlock()
+	var list []Skipped
+	for i, err := range l.broken.byIndex {
+		list = append(list, Skipped{Path: l.examples[i].Path, Reason: err.Error()})
+	}
+	slices.SortFunc(list, func(a, b Skipped) int { return strings.Compare(a.Path, b.Path) })
+	return list
+}
+
+// brokenError marks a file that was read and is no picture, as opposed to one that could not be read.
+type brokenError struct{ error }
+
+// picture is a decoded picture.
+type picture struct {
+	*imaging.Image
+	prepared bool // whether the steps of maker.prepare have been applied
+}
+
+// load returns the picture of an example, from the cache if it is there. Its error is a brokenError if the file holds
+// no picture.
+func (l *Loader) load(w *worker, index int) (*picture, error) {
+	if pic := l.cache.get(index); pic != nil {
+		return pic, nil
+	}
+	if err := l.broken.at(index); err != nil {
+		return nil, brokenError{err}
+	}
+	path := l.examples[index].Path
+	file, err := fs.ReadFile(l.fsys, path)
+	if err != nil {
+		return nil, err
+	}
+	img, err := imaging.Decode(file)
+	if err != nil {
+		l.broken.add(index, err)
+		return nil, brokenError{err}
+	}
+	pic, err := l.prepare(w, img)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	l.cache.put(index, pic)
+	return pic, nil
+}
+
+// loadOrNext is load, but for a broken picture it takes the next one of its class in the list, cyclically. It returns
+// the index of the one taken.
+func (l *Loader) loadOrNext(w *worker, index int) (int, *picture, error) {
+	label := l.examples[index].Label
+	for i := range l.examples {
+		at := (index + i) % len(l.examples)
+		if l.examples[at].Label != label {
+			continue
+		}
+		pic, err := l.load(w, at)
+		if _, broken := err.(brokenError); !broken {
+			return at, pic, err
+		}
+	}
+	return 0, nil, fmt.Errorf("no image of the class of %s can be decoded: %w",
+		l.examples[index].Path, l.broken.at(index))
+}
