@@ -74,7 +74,8 @@ func ceilDiv(a, b int) int { return (a + b - 1) / b }
 // One goroutine at a time may use it.
 type Engine struct {
 	Pool    *par.Pool
-	scratch []scratch
+	scratch []scratch // one for each thread
+	padded  []float32 // see padded
 }
 
 type scratch struct {

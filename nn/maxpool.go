@@ -31,7 +31,7 @@ func (p *MaxPool) rowTask(_, task int) {
 	x, y, c := p.x, p.y, p.x.C
 	image, i := task/y.H, task%y.H
 	out := y.Data[task*y.W*c:]
-	zero := zeroSegment[:]
+	zero := zeroRow[:]
 	atMostZero := func(j, n int) { // a tap in the padding, for n output pixels from j on
 		for c0 := 0; c0 < c; c0 += len(zero) {
 			kernels.MaxRows(out[j*c+c0:], c, zero, 0, n, min(len(zero), c-c0))
@@ -67,6 +67,9 @@ func (p *MaxPool) momentsTask(_, i int) {
 	p.y.moments.take(p.y.Data, m0, m1, 0, p.y.C)
 }
 
+// zeroRow is what a window reads in the padding.
+var zeroRow [256]float32
+
 // poolChunk is the number of channels of one task of the backward half: windows overlap, so a channel of an image is
 // one thread's alone.
 const poolChunk = 32
@@ -84,7 +87,7 @@ func (p *MaxPool) backTask(_, task int) {
 	image, c0 := task/chunks, task%chunks*poolChunk
 	cols := min(poolChunk, c-c0)
 	xs, dxs := x.Data[image*x.Pixels()*c+c0:], p.dx.Data[image*x.Pixels()*c+c0:]
-	kernels.CopyRows(dxs, c, zeroSegment[:], 0, x.Pixels(), cols)
+	kernels.CopyRows(dxs, c, zeroRow[:], 0, x.Pixels(), cols)
 	var taps [9]int
 	for i := range y.H {
 		for j := range y.W {

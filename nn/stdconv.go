@@ -107,10 +107,12 @@ func (k *Kernel) packTask(_, i int) {
 
 // phase is one class of input pixels in the gradient of a strided convolution: those at (offH + i·Stride,
 // offW + j·Stride). Each class is touched by its own few taps of the kernel, so that no product with zero is done.
+// Taps are ordered by the pixel of dy that they read: a row of them reads adjacent pixels.
 type phase struct {
 	offH, offW int
 	kernelTaps []int // kh·Kw + kw of each tap
-	reads      []tap // where in dy the tap reads, from grid point (i,j)
+	reads      []tap // where in dy each row of taps begins to read, from grid point (i,j); may be negative
+	width      int   // taps in a row
 	at         int   // where the phase's panels begin in Kernel.backward
 }
 
@@ -121,17 +123,25 @@ func (k *Kernel) phases() []phase {
 	for h := range k.Stride {
 		for w := range k.Stride {
 			p := phase{offH: h, offW: w, at: at}
-			for kh := range k.Kh {
-				for kw := range k.Kw {
+			for kh := k.Kh - 1; kh >= 0; kh-- {
+				first := true
+				for kw := k.Kw - 1; kw >= 0; kw-- {
 					dh, dw := h+k.Pad-kh, w+k.Pad-kw
-					if dh%k.Stride == 0 && dw%k.Stride == 0 {
-						p.kernelTaps = append(p.kernelTaps, kh*k.Kw+kw)
+					if dh%k.Stride != 0 || dw%k.Stride != 0 {
+						continue
+					}
+					p.kernelTaps = append(p.kernelTaps, kh*k.Kw+kw)
+					if first {
 						p.reads = append(p.reads, tap{dh / k.Stride, dw / k.Stride})
+						first = false
 					}
 				}
 			}
-			at += len(p.kernelTaps) * k.Co * ceilDiv(k.Ci, panel) * panel
-			all = append(all, p)
+			if len(p.reads) > 0 {
+				p.width = len(p.kernelTaps) / len(p.reads)
+				at += len(p.kernelTaps) * k.Co * ceilDiv(k.Ci, panel) * panel
+				all = append(all, p)
+			}
 		}
 	}
 	return all
@@ -212,17 +222,16 @@ func (k *Kernel) gradTask(thread, i int) {
 
 // Conv applies a kernel to maps of one shape: y = conv(relu(norm(x)), ŵ), x [N,H,W,Ci], y [N,Ho,Wo,Co].
 type Conv struct {
-	k        *Kernel
-	x, y     *Map
-	norm     *GroupNorm
-	shortcut *Map // added to y, or nil
-	whole    *product
-	grad     *gradProduct
-	back     []*product // one for each phase that has taps
+	k       *Kernel
+	x, y    *Map
+	norm    *GroupNorm
+	padded  *padded // the input with its zeros around it; nil for 1x1 kernels
+	forward *product
+	grad    *gradProduct
 
-	padded   *Map // the input with its zeros around it, for kernels wider than a pixel run: see NewStem
+	dyPadded *padded    // like padded, for the backward products
+	backward []*product // one for each phase
 	finisher func(thread, i int)
-	finish   finish
 }
 
 // OutSide returns the output side of a convolution over an input side of n.
@@ -233,26 +242,19 @@ func outSide(n, kernel, stride, pad int) int { return (n+2*pad-kernel)/stride + 
 // NewConv plans the convolution of x, through norm and ReLU if norm is not nil, into y.
 // With moments, y's statistics are taken for the GroupNorm that reads it; with shortcut, it is added to y.
 func NewConv(k *Kernel, x *Map, norm *GroupNorm, y *Map, shortcut *Map, accumulate, moments bool) *Conv {
-	c := &Conv{k: k, x: x, y: y, norm: norm, shortcut: shortcut}
-	g := &gather{n: x.N, h: x.H, w: x.W, pixel: x.C, segment: x.C, gh: y.H, gw: y.W, step: k.Stride}
-	if norm == nil && k.Kw > 1 {
-		// The input is raw: put the zeros around it once, and each kernel row is one run of adjacent pixels.
-		c.padded = NewMap(x.N, x.H+2*k.Pad, x.W+2*k.Pad, x.C)
-		g.h, g.w, g.segment = c.padded.H, c.padded.W, k.Kw*x.C
-		for kh := range k.Kh {
-			g.taps = append(g.taps, tap{kh, 0})
-		}
-	} else {
-		for kh := range k.Kh {
-			for kw := range k.Kw {
-				g.taps = append(g.taps, tap{kh - k.Pad, kw - k.Pad})
-			}
-		}
+	c := &Conv{k: k, x: x, y: y, norm: norm}
+	g := &gather{n: x.N, h: x.H, w: x.W, pixel: x.C, segment: k.Kw * x.C, gh: y.H, gw: y.W, step: k.Stride}
+	for kh := range k.Kh {
+		g.taps = append(g.taps, tap{kh, 0})
 	}
-	c.whole = newProduct(k.e, g, k.Co)
-	c.whole.accumulate = accumulate
+	if k.Kw > 1 {
+		c.padded = newPadded(k.e, x, norm, k.Pad, k.Pad, k.Pad, k.Pad)
+		g.h, g.w = c.padded.h(), c.padded.w()
+	}
+	c.forward = newProduct(k.e, g, k.Co)
+	c.forward.accumulate = accumulate
 	if moments || shortcut != nil {
-		c.whole.finish = &forwardFinish{y, shortcut, moments}
+		c.forward.finish = &forwardFinish{y, shortcut, moments}
 	}
 	if k.dw != nil {
 		c.grad = newGradProduct(k.e, g, k.Co)
@@ -278,33 +280,26 @@ func (f *forwardFinish) block(m0, m1, n0, n1 int) {
 
 // Forward computes y.
 func (c *Conv) Forward() {
-	p := c.whole
-	p.src, p.norm, p.b, p.out = c.source(), c.norm, c.k.forward, c.y.Data
+	p := c.forward
+	p.src, p.norm = c.source()
+	p.b, p.out = c.k.forward, c.y.Data
 	p.run()
 }
 
-func (c *Conv) source() []float32 {
-	if c.padded == nil {
-		return c.x.Data
+// source returns what the products read: x through norm, or the padded copy, which has passed through it.
+func (c *Conv) source() ([]float32, *GroupNorm) {
+	if c.padded != nil {
+		return c.padded.fill(), nil
 	}
-	p, x := c.padded, c.x
-	for n := range x.N {
-		for h := range x.H {
-			copy(p.Data[((n*p.H+h+c.k.Pad)*p.W+c.k.Pad)*p.C:], x.Data[(n*x.H+h)*x.W*x.C:][:x.W*x.C])
-		}
-	}
-	return p.Data
+	return c.x.Data, c.norm
 }
 
 // BackwardKernel adds to the kernel's gradient what dy, the gradient of y, makes of it. scratch must hold GradScratch
 // values.
 func (c *Conv) BackwardKernel(dy *Map, scratch []float32) {
 	p := c.grad
-	src := c.x.Data
-	if c.padded != nil {
-		src = c.padded.Data
-	}
-	p.src, p.norm, p.dy, p.dw = src, c.norm, dy.Data, scratch
+	p.src, p.norm = c.source()
+	p.dy, p.dw = dy.Data, scratch
 	p.run()
 	c.k.foldGrad(scratch[:c.k.depth()*c.k.Co])
 }
@@ -317,14 +312,27 @@ func (c *Conv) GradScratch() int { return c.grad.dwLen() }
 func (c *Conv) PlanBackward(dy, dx *Map, accumulate, last bool) {
 	k := c.k
 	strided := k.Stride > 1
+	var phases []phase // those with pixels in dx
+	var top, left, bottom, right int
 	for _, ph := range k.phases() {
-		if len(ph.kernelTaps) == 0 {
+		gh, gw := ceilDiv(dx.H-ph.offH, k.Stride), ceilDiv(dx.W-ph.offW, k.Stride)
+		if gh <= 0 || gw <= 0 {
 			continue
 		}
-		g := &gather{n: dy.N, h: dy.H, w: dy.W, pixel: dy.C, segment: dy.C, step: 1, taps: ph.reads,
+		phases = append(phases, ph)
+		for _, r := range ph.reads {
+			top, left = max(top, -r.dh), max(left, -r.dw)
+			bottom, right = max(bottom, r.dh+gh-dy.H), max(right, r.dw+ph.width-1+gw-dy.W)
+		}
+	}
+	if top+left+bottom+right > 0 || k.Kw > 1 {
+		c.dyPadded = newPadded(k.e, dy, nil, top, left, bottom, right)
+	}
+	for _, ph := range phases {
+		g := &gather{n: dy.N, h: dy.H + top + bottom, w: dy.W + left + right, pixel: dy.C, segment: ph.width * dy.C, step: 1,
 			gh: ceilDiv(dx.H-ph.offH, k.Stride), gw: ceilDiv(dx.W-ph.offW, k.Stride)}
-		if g.gh <= 0 || g.gw <= 0 {
-			continue
+		for _, r := range ph.reads {
+			g.taps = append(g.taps, tap{r.dh + top, r.dw + left})
 		}
 		p := newProduct(k.e, g, k.Ci)
 		p.b, p.src, p.out, p.accumulate = k.backward[ph.at:], dy.Data, dx.Data, accumulate
@@ -333,7 +341,7 @@ func (c *Conv) PlanBackward(dy, dx *Map, accumulate, last bool) {
 		} else if last {
 			p.finish = c.norm
 		}
-		c.back = append(c.back, p)
+		c.backward = append(c.backward, p)
 	}
 	if last {
 		c.norm.dy = dx
@@ -349,7 +357,13 @@ func (c *Conv) PlanBackward(dy, dx *Map, accumulate, last bool) {
 // BackwardInput computes dx, the gradient of relu(norm(x)), from dy as planned. Pixels that no output reads (the odd
 // ones of a strided 1x1 kernel) are left as they are.
 func (c *Conv) BackwardInput() {
-	for _, p := range c.back {
+	if c.dyPadded != nil {
+		src := c.dyPadded.fill()
+		for _, p := range c.backward {
+			p.src = src
+		}
+	}
+	for _, p := range c.backward {
 		p.run()
 	}
 	if c.finisher != nil {
