@@ -1,0 +1,136 @@
+// Package eval measures a classifier on a whole split: mean cross-entropy, top-1 and top-5.
+package eval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/bigtransfer/bit/data"
+	"github.com/bigtransfer/bit/internal/par"
+	"github.com/bigtransfer/bit/resnet"
+)
+
+// Result is what a split says about a model. Every image counts exactly once, whatever the batches were.
+type Result struct {
+	Top1   float64 `json:"top1"` // fraction in [0, 1] of images whose largest logit is their label
+	Top5   float64 `json:"top5"` // fraction of images whose label is among the five largest logits
+	Loss   float64 `json:"loss"` // mean softmax cross-entropy, in nats
+	Images int     `json:"images"`
+}
+
+// Predictor computes logits, dst [N, classes], of x [N, H, W, C]. resnet.Predictor is one.
+type Predictor interface {
+	Logits(dst, x []float32, n, h, w int) error
+}
+
+// ErrNoImages is returned when there is not one image to measure on.
+var ErrNoImages = errors.New("no images to evaluate")
+
+// Network measures net on all examples of cfg and lists the pictures that could not be decoded, which do not count.
+func Network(ctx context.Context, net *resnet.Network, pool *par.Pool, cfg data.EvalConfig) (Result, []data.Skipped, error) {
+	loader, err := data.NewEvalLoader(cfg)
+	if err != nil {
+		return Result{}, nil, err
+	}
+	defer loader.Close()
+	r, err := Run(ctx, net.NewPredictor(pool), net.Classes, loader)
+	return r, loader.Skipped(), err
+}
+
+// Run measures p, a model of the given number of classes, on all that the loader delivers. It stops early when ctx is
+// cancelled. The caller closes the loader, whose Skipped lists the files that could not be decoded and do not count.
+func Run(ctx context.Context, p Predictor, classes int, loader *data.Loader) (Result, error) {
+	var t Tally
+	var logits []float32
+	for {
+		b, err := loader.Next(ctx)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return Result{}, err
+		}
+		if n := b.N * classes; cap(logits) < n {
+			logits = make([]float32, n)
+		}
+		logits = logits[:b.N*classes]
+		if err := p.Logits(logits, b.X, b.N, b.H, b.W); err != nil {
+			return Result{}, err
+		}
+		if err := t.Add(logits, b.Labels, classes); err != nil {
+			return Result{}, err
+		}
+	}
+	if t.images == 0 {
+		return Result{}, ErrNoImages
+	}
+	return t.Result(), nil
+}
+
+// Tally collects results batch by batch. The zero value is empty.
+type Tally struct {
+	images, top1, top5 int
+	loss               float64
+}
+
+// Add counts a batch: logits [N, classes], labels [N].
+func (t *Tally) Add(logits []float32, labels []int32, classes int) error {
+	if len(logits) != len(labels)*classes {
+		return fmt.Errorf("eval: %d logits for %d images of %d classes", len(logits), len(labels), classes)
+	}
+	for i, label := range labels {
+		if label < 0 || int(label) >= classes {
+			return fmt.Errorf("eval: label %d, want one below the model's %d classes", label, classes)
+		}
+		z := logits[i*classes:][:classes]
+		rank := rank(z, int(label))
+		if rank < 1 {
+			t.top1++
+		}
+		if rank < 5 {
+			t.top5++
+		}
+		t.loss += crossEntropy(z, int(label))
+		t.images++
+	}
+	return nil
+}
+
+// Result returns the means over all images so far; they are NaN when there are none.
+func (t *Tally) Result() Result {
+	n := float64(t.images)
+	return Result{Top1: float64(t.top1) / n, Top5: float64(t.top5) / n, Loss: t.loss / n, Images: t.images}
+}
+
+// rank returns how many classes are ahead of the label: those of a larger logit and, so that a tie has one outcome,
+// those of an equal logit and a lower index. A NaN is ahead of every number, and a label whose own logit is NaN is last:
+// a broken model scores no hits.
+func rank(z []float32, label int) int {
+	own := z[label]
+	ahead := 0
+	for k, v := range z {
+		if k != label && !(v < own) && !(v == own && k > label) {
+			ahead++
+		}
+	}
+	if own != own {
+		return len(z)
+	}
+	return ahead
+}
+
+// crossEntropy returns log Σ exp(z) − z[label].
+func crossEntropy(z []float32, label int) float64 {
+	top := z[0]
+	for _, v := range z {
+		top = max(top, v) // keeps NaN
+	}
+	sum := 0.0
+	for _, v := range z {
+		sum += math.Exp(float64(v) - float64(top))
+	}
+	return math.Log(sum) + float64(top) - float64(z[label])
+}

@@ -1,0 +1,64 @@
+package eval
+
+import (
+	"math"
+	"testing"
+)
+
+// Six classes, so that top-5 can miss. The ranks are read off by hand.
+func TestTally(t *testing.T) {
+	var tally Tally
+	err := tally.Add([]float32{
+		5, 4, 3, 2, 1, 0, // label 0: first
+		5, 4, 3, 2, 1, 0, // label 4: fifth
+		5, 4, 3, 2, 1, 0, // label 5: sixth
+		1, 1, 1, 1, 1, 1, // label 0: a tie goes to the lower index, first
+	}, []int32{0, 4, 5, 0}, 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A second batch of another size counts by its images, not as much as the first.
+	if err := tally.Add([]float32{1, 1, 1, 1, 1, 1}, []int32{5}, 6); err != nil { // sixth of the tie
+		t.Fatal(err)
+	}
+	lse := math.Log(math.Exp(5) + math.Exp(4) + math.Exp(3) + math.Exp(2) + math.Exp(1) + 1)
+	loss := ((lse - 5) + (lse - 1) + lse + 2*math.Log(6)) / 5
+	got := tally.Result()
+	if got.Images != 5 || got.Top1 != 2.0/5 || got.Top5 != 3.0/5 || math.Abs(got.Loss-loss) > 1e-12 {
+		t.Errorf("%+v, want top-1 2/5, top-5 3/5, loss %v of 5 images", got, loss)
+	}
+}
+
+func TestTallyFewerThanFiveClasses(t *testing.T) {
+	var tally Tally
+	if err := tally.Add([]float32{1, 2, 3}, []int32{0}, 3); err != nil {
+		t.Fatal(err)
+	}
+	if got := tally.Result(); got.Top1 != 0 || got.Top5 != 1 {
+		t.Errorf("%+v, want top-1 0 and top-5 1", got)
+	}
+}
+
+// A model that computes NaN has no hits, whichever logits are NaN, and says so in its loss.
+func TestTallyNaN(t *testing.T) {
+	nan := float32(math.NaN())
+	for _, z := range [][]float32{{nan, nan}, {nan, 0}, {0, nan}} {
+		var tally Tally
+		if err := tally.Add(z, []int32{0}, 2); err != nil {
+			t.Fatal(err)
+		}
+		if got := tally.Result(); got.Top1 != 0 || !math.IsNaN(got.Loss) {
+			t.Errorf("logits %v: %+v, want no hit and a loss of NaN", z, got)
+		}
+	}
+}
+
+func TestTallyBadInput(t *testing.T) {
+	var tally Tally
+	if tally.Add([]float32{1, 2}, []int32{2}, 2) == nil || tally.Add([]float32{1, 2}, []int32{-1}, 2) == nil {
+		t.Error("a label outside of the classes is no error")
+	}
+	if tally.Add([]float32{1, 2, 3}, []int32{0}, 2) == nil {
+		t.Error("three logits for one image of two classes are no error")
+	}
+}
