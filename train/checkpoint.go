@@ -1,0 +1,347 @@
+package train
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bigtransfer/bit/data"
+	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/resnet"
+)
+
+// Names of the two checkpoints in Config.Dir.
+const (
+	LastFile = "last.safetensors" // the run as it was last saved, to resume from
+	BestFile = "best.safetensors" // the run as it was at the best evaluation, the first one if several are equal
+)
+
+// identity names everything that the bits of a run depend on: the network, its starting weights, the recipe, the data.
+// A checkpoint is resumed only by a run of the same identity.
+type identity map[string]string
+
+// MismatchError says that a checkpoint belongs to another run than the one that tried to resume it.
+type MismatchError struct {
+	File        string
+	Differences []Difference // sorted by Field
+}
+
+// Difference is one field of two identities; a field that one of them lacks is "".
+type Difference struct{ Field, Saved, Wanted string }
+
+func (e *MismatchError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s is the checkpoint of another run:", e.File)
+	for i, d := range e.Differences {
+		if i > 0 {
+			b.WriteString(";")
+		}
+		fmt.Fprintf(&b, " %s is %s there and %s here", d.Field, orNone(d.Saved), orNone(d.Wanted))
+	}
+	b.WriteString("; use the same settings, or another output directory")
+	return b.String()
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "not set"
+	}
+	return s
+}
+
+// ErrCorrupt is wrapped by the error of reading a checkpoint that is cut short or whose checksum does not match.
+var ErrCorrupt = errors.New("damaged checkpoint")
+
+// Metadata keys of a checkpoint, beside "identity/" + field. Everything is text, as safetensors wants it.
+const (
+	keyFormat    = "format"
+	keyStep      = "step"
+	keyEvaluated = "evaluated"
+	keyTop1      = "top1"
+	keyTop5      = "top5"
+	keyLoss      = "loss"
+	keyImages    = "images"
+	keyBestStep  = "best_step"
+	keyBestTop1  = "best_top1"
+	keyIdentity  = "identity/"
+
+	checkpointFormat = "bit training run 1"
+)
+
+// identify returns the identity of a run. It is taken before the first step, when net holds the starting weights.
+func identify(net *resnet.Network, c Config) identity {
+	float := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+	d := c.Data
+	micro := d.MicroBatch
+	if micro == 0 || micro > d.Batch {
+		micro = d.Batch
+	}
+	return identity{
+		"network":          fmt.Sprintf("%+v", net.Config),
+		"starting weights": digestWeights(net),
+		"optimiser":        fmt.Sprintf("%+v", c.SGD),
+		"schedule":         fmt.Sprintf("%T%+v", c.Schedule, c.Schedule),
+		"learning rate":    float(c.Rate),
+		"loss":             c.Loss.String(),
+		"label smoothing":  float(c.Smoothing),
+		"images":           digestExamples(d.Examples),
+		"augmentation":     d.Pipeline.String(),
+		"pixel values":     describeNormalizer(d.Normalizer),
+		"batch":            strconv.Itoa(d.Batch),
+		"micro-batch":      strconv.Itoa(micro),
+		"mixup":            float(d.MixupAlpha),
+		"seed":             strconv.FormatUint(d.Seed, 10),
+	}
+}
+
+// describeNormalizer gives the numbers that black and white become, which says all of an affine map per channel.
+func describeNormalizer(n *imaging.Normalizer) string {
+	if n == nil {
+		n = imaging.SymmetricNormalizer()
+	}
+	ends := make([]float32, 6)
+	n.Normalize(ends, &imaging.Image{W: 2, H: 1, Pix: []uint8{0, 0, 0, 255, 255, 255}})
+	return fmt.Sprintf("%v to %v", ends[:3], ends[3:])
+}
+
+// digestExamples names a list of examples by their number and a hash of paths and labels, in order.
+func digestExamples(examples []data.Example) string {
+	h := sha256.New()
+	for _, e := range examples {
+		fmt.Fprintf(h, "%q %d\n", e.Path, e.Label)
+	}
+	return fmt.Sprintf("%d, sha256 %x…", len(examples), h.Sum(nil)[:8])
+}
+
+// digestWeights hashes the values of all parameters in order.
+func digestWeights(net *resnet.Network) string {
+	h := sha256.New()
+	for _, p := range net.Params() {
+		writeFloats(h, p.Value) // a hash takes every write
+	}
+	return fmt.Sprintf("sha256 %x…", h.Sum(nil)[:8])
+}
+
+// tensors lists what a checkpoint holds, in file order: "param/", "momentum/" and "ema/" + parameter name.
+func (l *loop) tensors() []tensorRef {
+	var list []tensorRef
+	for _, group := range []string{"param/", "momentum/", "ema/"} {
+		for i, p := range l.net.Params() {
+			values := p.Value
+			switch group {
+			case "momentum/":
+				values = l.opt.state[i].velocity
+			case "ema/":
+				if values = l.opt.state[i].ema; values == nil {
+					continue
+				}
+			}
+			list = append(list, tensorRef{group + p.Name, p.Shape, values})
+		}
+	}
+	return list
+}
+
+func (l *loop) meta() map[string]string {
+	m := map[string]string{keyFormat: checkpointFormat}
+	for key, v := range l.at.ints() {
+		m[key] = strconv.Itoa(*v)
+	}
+	for key, v := range l.at.floats() {
+		m[key] = strconv.FormatFloat(*v, 'g', -1, 64)
+	}
+	for k, v := range l.id {
+		m[keyIdentity+k] = v
+	}
+	return m
+}
+
+// saveIfDue saves the run if the last time is SaveEvery ago.
+func (l *loop) saveIfDue() error {
+	every := l.cfg.SaveEvery
+	if every == 0 {
+		every = defaultSaveEvery
+	}
+	if time.Since(l.savedAt) < every {
+		return nil
+	}
+	return l.save(LastFile)
+}
+
+// save writes the run to one of the two files, or nowhere if the run has no directory.
+func (l *loop) save(name string) error {
+	if l.cfg.Dir == "" {
+		return nil
+	}
+	path := filepath.Join(l.cfg.Dir, name)
+	err := replaceFile(path, func(w io.Writer) error { return writeTensors(w, l.meta(), l.tensors()) })
+	if err != nil {
+		return fmt.Errorf("checkpoint %s after step %d not saved: %w", path, l.at.Step, err)
+	}
+	if name == LastFile {
+		l.saved, l.savedAt = l.at, time.Now()
+	}
+	return nil
+}
+
+// resume loads LastFile into the loop if it exists.
+func (l *loop) resume() error {
+	if l.cfg.Dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(l.cfg.Dir, 0o777); err != nil {
+		return err
+	}
+	path := filepath.Join(l.cfg.Dir, LastFile)
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := l.load(f); err != nil {
+		var mismatch *MismatchError
+		if errors.As(err, &mismatch) {
+			mismatch.File = path
+			return mismatch
+		}
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// load reads a checkpoint. The loop is unchanged unless the whole file is sound and of this run.
+func (l *loop) load(f io.ReadSeeker) error {
+	file, err := openTensors(f)
+	if err != nil {
+		return err
+	}
+	if got := file.meta[keyFormat]; got != checkpointFormat {
+		return fmt.Errorf("its format is %q, want %q", got, checkpointFormat)
+	}
+	saved := identity{}
+	for k, v := range file.meta {
+		if field, ok := strings.CutPrefix(k, keyIdentity); ok {
+			saved[field] = v
+		}
+	}
+	if diff := saved.differences(l.id); len(diff) > 0 {
+		return &MismatchError{Differences: diff}
+	}
+	at, err := parsePosition(file.meta, l.cfg.Schedule.Steps())
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if err := file.read(l.tensors()); err != nil {
+		return err
+	}
+	l.at, l.saved = at, at
+	return nil
+}
+
+// ints and floats name the fields of a position in a checkpoint's metadata.
+func (p *position) ints() map[string]*int {
+	return map[string]*int{keyStep: &p.Step, keyEvaluated: &p.Evaluated, keyImages: &p.Eval.Images, keyBestStep: &p.BestStep}
+}
+
+func (p *position) floats() map[string]*float64 {
+	return map[string]*float64{keyTop1: &p.Eval.Top1, keyTop5: &p.Eval.Top5, keyLoss: &p.Eval.Loss, keyBestTop1: &p.BestTop1}
+}
+
+func parsePosition(meta map[string]string, total int) (position, error) {
+	var at position
+	for key, v := range at.ints() {
+		var err error
+		if *v, err = strconv.Atoi(meta[key]); err != nil {
+			return at, fmt.Errorf("field %q: %w", key, err)
+		}
+	}
+	for key, v := range at.floats() {
+		var err error
+		if *v, err = strconv.ParseFloat(meta[key], 64); err != nil {
+			return at, fmt.Errorf("field %q: %w", key, err)
+		}
+	}
+	if at.Step < 0 || at.Step > total {
+		return at, fmt.Errorf("field %q: %d, want at most %d", keyStep, at.Step, total)
+	}
+	return at, nil
+}
+
+// differences lists the fields in which saved and wanted differ, sorted.
+func (saved identity) differences(wanted identity) []Difference {
+	var diff []Difference
+	for k, v := range saved {
+		if wanted[k] != v {
+			diff = append(diff, Difference{k, v, wanted[k]})
+		}
+	}
+	for k, v := range wanted {
+		if _, ok := saved[k]; !ok {
+			diff = append(diff, Difference{k, "", v})
+		}
+	}
+	slices.SortFunc(diff, func(a, b Difference) int { return strings.Compare(a.Field, b.Field) })
+	return diff
+}
+
+// replaceFile writes a file so that, whatever happens, path holds either its old content or all of the new.
+func replaceFile(path string, write func(io.Writer) error) (err error) {
+	temp := path + ".tmp" // a fixed name: what a kill leaves behind, the next save overwrites
+	f, err := os.Create(temp)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(temp)
+		}
+	}()
+	if err = write(f); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	if err = os.Rename(temp, path); err != nil {
+		return err
+	}
+	// The rename itself survives a power cut only when the directory is synced. Some systems cannot sync one, and
+	// there the file is as safe as they allow.
+	if dir, openErr := os.Open(filepath.Dir(path)); openErr == nil {
+		dir.Sync()
+		dir.Close()
+	}
+	return nil
+}
+
+// writeFloats writes values as little-endian float32.
+func writeFloats(w io.Writer, values []float32) error {
+	var raw [1 << 14]byte
+	for len(values) > 0 {
+		n := min(len(values), len(raw)/4)
+		for i, v := range values[:n] {
+			binary.LittleEndian.PutUint32(raw[4*i:], math.Float32bits(v))
+		}
+		if _, err := w.Write(raw[:4*n]); err != nil {
+			return err
+		}
+		values = values[n:]
+	}
+	return nil
+}

@@ -1,0 +1,143 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/bigtransfer/bit/data"
+	"github.com/bigtransfer/bit/eval"
+	"github.com/bigtransfer/bit/resnet"
+)
+
+// Loss selects the loss function.
+type Loss int
+
+// The losses: one class per image (BiT-S, every fine-tuning), or every class a question of its own (BiT-M, BiT-L).
+const (
+	Softmax Loss = iota
+	Sigmoid
+)
+
+func (l Loss) String() string {
+	if l == Sigmoid {
+		return "sigmoid"
+	}
+	return "softmax"
+}
+
+// Config says what to train. Schedule, Rate and Data must be set.
+type Config struct {
+	SGD
+	Schedule  Schedule
+	Rate      float64 // peak learning rate
+	Loss      Loss
+	Smoothing float64 // label smoothing, 0 for none
+
+	// Data says how to make batches; Run sets its Start and Cache. With micro-batches, the gradients of a batch are
+	// accumulated, each image weighted by 1/Data.Batch: the gradient of the whole batch up to the rounding of sums.
+	Data data.TrainConfig
+	// Eval says what to evaluate on, at the end and every Options.EvaluateEvery steps. Without examples: never.
+	Eval data.EvalConfig
+
+	Options
+}
+
+// Options say how a run goes about its work. Apart from MicroBatch, which changes rounding, they do not touch the
+// result. The zero value is a sound choice.
+type Options struct {
+	Threads    int   // 0: one per CPU
+	CacheBytes int64 // memory for decoded pictures; 0: 1 GiB, negative: none
+
+	EvaluateEvery int // steps between evaluations; 0: only at the end
+
+	Dir       string        // where checkpoints are kept and resumed from; "" for none
+	SaveEvery time.Duration // between checkpoints; 0: five minutes. Each evaluation is followed by one too
+
+	OnStep     func(Progress)                // called after every step; nil for none
+	OnEvaluate func(step int, r eval.Result) // called after every evaluation; nil for none
+}
+
+const (
+	// defaultSaveEvery bounds the work that a kill can cost, at a negligible price for writing.
+	defaultSaveEvery = 5 * time.Minute
+
+	defaultCacheBytes = 1 << 30
+)
+
+// Progress is the state of a run after a step.
+type Progress struct {
+	Step, Total     int           // steps done and to be done
+	StepLoss        float64       // mean loss of this step's batch
+	Loss, Accuracy  float64       // running means over the last fifty steps or so; Accuracy is top-1 in [0, 1] on augmented images
+	LearningRate    float64       // of this step
+	GradientNorm    float64       // of this step, before clipping
+	ImagesPerSecond float64       // running mean, without evaluations
+	Remaining       time.Duration // at that speed
+}
+
+// Result is the outcome of a finished run.
+type Result struct {
+	Steps    int            // optimiser steps of the whole run
+	Eval     eval.Result    // of the final weights; zero without Config.Eval
+	BestTop1 float64        // of the best evaluation
+	BestStep int            // the step after which it was taken
+	Skipped  []data.Skipped // pictures that could not be decoded
+}
+
+// DivergedError says that the loss or the gradient stopped being a number. The weights are those from before the step.
+type DivergedError struct {
+	Step         int // counted from 0
+	Loss         float64
+	GradientNorm float64
+}
+
+func (e *DivergedError) Error() string {
+	return fmt.Sprintf("training diverged at step %d: loss %v, gradient norm %v; try a lower learning rate, a longer warm-up or gradient clipping", e.Step, e.Loss, e.GradientNorm)
+}
+
+// InterruptedError says that the context was cancelled after a number of whole steps. If Dir is not empty, the run was
+// saved there, and the same call resumes it. It unwraps to the cause of the cancellation.
+type InterruptedError struct {
+	Step, Total int
+	Dir         string
+	Cause       error
+}
+
+func (e *InterruptedError) Error() string {
+	if e.Dir == "" {
+		return fmt.Sprintf("interrupted after step %d of %d, nothing saved", e.Step, e.Total)
+	}
+	return fmt.Sprintf("interrupted after step %d of %d, saved in %s", e.Step, e.Total, e.Dir)
+}
+
+func (e *InterruptedError) Unwrap() error { return e.Cause }
+
+// check reports the first setting that makes no sense.
+func (c Config) check(net *resnet.Network) error {
+	switch {
+	case c.Schedule == nil || c.Schedule.Steps() < 0:
+		return errors.New("train: a schedule of at least 0 steps is needed")
+	case !(c.Rate >= 0) || math.IsInf(c.Rate, 0):
+		return fmt.Errorf("train: learning rate %v, want a finite number of at least 0", c.Rate)
+	case !(c.Momentum >= 0 && c.Momentum < 1):
+		return fmt.Errorf("train: momentum %v, want [0, 1)", c.Momentum)
+	case !(c.EMA >= 0 && c.EMA < 1):
+		return fmt.Errorf("train: EMA decay %v, want [0, 1)", c.EMA)
+	case !(c.Smoothing >= 0 && c.Smoothing < 1):
+		return fmt.Errorf("train: label smoothing %v, want [0, 1)", c.Smoothing)
+	case !(c.WeightDecay >= 0) || !(c.ClipNorm >= 0):
+		return fmt.Errorf("train: weight decay %v and clip norm %v, want at least 0", c.WeightDecay, c.ClipNorm)
+	case c.EvaluateEvery < 0:
+		return fmt.Errorf("train: evaluation every %d steps, want at least 1, or 0 for only at the end", c.EvaluateEvery)
+	}
+	for _, list := range [][]data.Example{c.Data.Examples, c.Eval.Examples} {
+		for _, e := range list {
+			if e.Label < 0 || e.Label >= net.Classes {
+				return fmt.Errorf("train: %s has the label %d, want one below the network's %d classes", e.Path, e.Label, net.Classes)
+			}
+		}
+	}
+	return nil
+}

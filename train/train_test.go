@@ -1,0 +1,76 @@
+package train
+
+import (
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+
+	"github.com/bigtransfer/bit/data"
+	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/resnet"
+)
+
+// tiny is a network that trains in milliseconds: one unit a stage, 8 to 16 channels in its bottlenecks.
+func tiny(t testing.TB, classes int) *resnet.Network {
+	t.Helper()
+	net, err := resnet.NewNetwork(resnet.Config{
+		Channels: 3, StemWidth: 16, Widths: []int{32, 64}, Depths: []int{1, 1}, Groups: 4, Classes: classes,
+		GNEpsilon: resnet.GNEpsilon, WSEpsilon: resnet.WSEpsilonOfficial,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	net.Init(rand.New(rand.NewPCG(1, 2)))
+	return net
+}
+
+func cifar(t testing.TB) *data.Dataset {
+	t.Helper()
+	ds, err := data.Open(filepath.Join("..", "..", "shared", "data", "cifar10-mini"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ds
+}
+
+// recipe trains a tiny network on cifar10-mini for the given number of steps.
+func recipe(ds *data.Dataset, steps int) Config {
+	return Config{
+		SGD:      SGD{Momentum: 0.9, WeightDecay: 1e-4, ClipNorm: 1},
+		Schedule: Cosine{WarmUp: 2, Total: steps},
+		Rate:     0.1,
+		Data: data.TrainConfig{
+			FS: ds.FS, Examples: ds.Train, Batch: 16, MicroBatch: 8, Seed: 3,
+			Pipeline: data.Pipeline{data.Resize{Size: 36, Filter: imaging.Bilinear}, data.RandomCrop{Size: 32}, data.FlipLR{}},
+		},
+	}
+}
+
+// A few steps on real images lower the loss, which starts at exactly ln 10 because the head is zero.
+func TestLossDrops(t *testing.T) {
+	ds := cifar(t)
+	net := tiny(t, len(ds.Classes))
+	cfg := recipe(ds, 60)
+	var losses []float64
+	cfg.OnStep = func(p Progress) { losses = append(losses, p.StepLoss) }
+	cfg.Eval = data.EvalConfig{FS: ds.FS, Examples: ds.Test, Processor: imaging.Squash(32, imaging.Bilinear), Batch: 64}
+	r, err := Run(t.Context(), net, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := losses[0], math.Log(10); math.Abs(got-want) > 1e-6 {
+		t.Errorf("first loss %v, want ln 10 = %v", got, want)
+	}
+	last := 0.0
+	for _, l := range losses[50:] {
+		last += l / 10
+	}
+	if last > 2.1 {
+		t.Errorf("mean loss of the last ten steps is %.3f, want below 2.1 (starts at 2.303)", last)
+	}
+	if r.Eval.Images != len(ds.Test) || r.Steps != 60 {
+		t.Errorf("%d images evaluated after %d steps, want %d after 60", r.Eval.Images, r.Steps, len(ds.Test))
+	}
+	t.Logf("mean of the last ten losses %.3f, %+v", last, r)
+}
