@@ -1,0 +1,201 @@
+package weights
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Card is what a README.md says about a model: a YAML header that the hub indexes, then the text for people.
+// A field that is empty is left out.
+type Card struct {
+	Name     string   // heading, and the model's name in the results
+	Summary  string   // one paragraph: what the model is
+	License  string   // as the hub spells it: "apache-2.0", "cc0-1.0", "other"
+	Tags     []string // added to "bit", "vision" and the task's own
+	Datasets []string // what it was trained on: hub ids or plain names
+	Data     string   // the training data in words: source, size, licence
+	Recipe   string   // architecture, optimiser, schedule, augmentation
+	Command  string   // the command that makes the model again
+	Time     time.Duration
+	Hardware string // where Time was measured
+	Results  []Result
+	Limits   string // what the model is not good for
+}
+
+// Result is one measured score.
+type Result struct {
+	Dataset string  // readable name
+	Type    string  // hub id of the data set; the name if empty
+	Split   string  // "test", "validation"
+	Metric  string  // hub id of the metric, "accuracy" if empty
+	Name    string  // readable name of the metric, such as "Top-1 accuracy"
+	Value   float64 // accuracy as a fraction of 1
+	Images  int     // how many it was measured on; 0 if not known
+}
+
+// The YAML header: field names and order of the hub's model card metadata.
+// https://github.com/huggingface/hub-docs/blob/main/modelcard.md
+type cardHeader struct {
+	License     string      `yaml:"license,omitempty"`
+	LibraryName string      `yaml:"library_name"`
+	PipelineTag string      `yaml:"pipeline_tag"`
+	Tags        []string    `yaml:"tags"`
+	Datasets    []string    `yaml:"datasets,omitempty"`
+	Metrics     []string    `yaml:"metrics,omitempty"`
+	ModelIndex  []cardModel `yaml:"model-index,omitempty"`
+}
+
+type cardModel struct {
+	Name    string       `yaml:"name"`
+	Results []cardResult `yaml:"results"`
+}
+
+type cardResult struct {
+	Task    cardTask     `yaml:"task"`
+	Dataset cardDataset  `yaml:"dataset"`
+	Metrics []cardMetric `yaml:"metrics"`
+}
+
+type cardTask struct {
+	Type string `yaml:"type"`
+	Name string `yaml:"name"`
+}
+
+type cardDataset struct {
+	Name  string `yaml:"name"`
+	Type  string `yaml:"type"`
+	Split string `yaml:"split,omitempty"`
+}
+
+type cardMetric struct {
+	Type  string  `yaml:"type"`
+	Value float64 `yaml:"value"`
+	Name  string  `yaml:"name"`
+}
+
+const pipelineTag = "image-classification"
+
+func (c Card) header() cardHeader {
+	h := cardHeader{License: c.License, LibraryName: "transformers", PipelineTag: pipelineTag, Datasets: c.Datasets}
+	add := func(list []string, s string) []string {
+		for _, have := range list {
+			if have == s {
+				return list
+			}
+		}
+		return append(list, s)
+	}
+	for _, tag := range append([]string{"bit", "vision", pipelineTag}, c.Tags...) {
+		h.Tags = add(h.Tags, tag)
+	}
+	model := cardModel{Name: c.name()}
+	for _, r := range c.Results {
+		r = r.filled()
+		h.Metrics = add(h.Metrics, r.Metric)
+		model.Results = append(model.Results, cardResult{
+			Task:    cardTask{pipelineTag, "Image Classification"},
+			Dataset: cardDataset{r.Dataset, r.Type, r.Split},
+			Metrics: []cardMetric{{r.Metric, r.Value, r.Name}},
+		})
+	}
+	if len(model.Results) > 0 {
+		h.ModelIndex = []cardModel{model}
+	}
+	return h
+}
+
+func (c Card) name() string {
+	if c.Name == "" {
+		return "BiT model"
+	}
+	return c.Name
+}
+
+// filled returns a result with the defaults of its empty fields.
+func (r Result) filled() Result {
+	if r.Metric == "" {
+		r.Metric = "accuracy"
+	}
+	if r.Name == "" {
+		r.Name = strings.ToUpper(r.Metric[:1]) + r.Metric[1:]
+	}
+	if r.Type == "" {
+		r.Type = r.Dataset
+	}
+	return r
+}
+
+// markdown renders the card of a model; facts lists what the model itself says: size, classes, input.
+func (c Card) markdown(facts []string) ([]byte, error) {
+	header, err := yaml.Marshal(c.header())
+	if err != nil {
+		return nil, fmt.Errorf("model card: %w", err)
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "---\n%s---\n\n# %s\n", header, oneLine(c.name()))
+	paragraph := func(text string) {
+		if text = strings.TrimSpace(text); text != "" {
+			fmt.Fprintf(&b, "\n%s\n", text)
+		}
+	}
+	section := func(title, text string) {
+		if strings.TrimSpace(text) != "" {
+			fmt.Fprintf(&b, "\n## %s\n", title)
+			paragraph(text)
+		}
+	}
+	paragraph(c.Summary)
+	section("Model", "- "+strings.Join(facts, "\n- "))
+	section("Results", resultTable(c.Results))
+	section("Data", c.Data)
+	section("Recipe", c.Recipe)
+	if c.Command != "" {
+		section("Command", fence(c.Command))
+	}
+	if c.Time > 0 {
+		text := c.Time.Round(time.Second).String()
+		if c.Hardware != "" {
+			text += " on " + c.Hardware
+		}
+		section("Training time", text+".")
+	}
+	section("Limits", c.Limits)
+	return b.Bytes(), nil
+}
+
+func resultTable(results []Result) string {
+	if len(results) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("| data | split | images | metric | value |\n| --- | --- | --: | --- | --: |\n")
+	cell := func(s string) string { return strings.ReplaceAll(oneLine(s), "|", `\|`) }
+	for _, r := range results {
+		r = r.filled()
+		images := ""
+		if r.Images > 0 {
+			images = fmt.Sprint(r.Images)
+		}
+		value := fmt.Sprintf("%.4g", r.Value)
+		if r.Metric == "accuracy" {
+			value = fmt.Sprintf("%.2f %%", 100*r.Value)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", cell(r.Dataset), cell(r.Split), images, cell(r.Name), value)
+	}
+	return b.String()
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// fence makes a code block, with more backticks than the text has in a row.
+func fence(code string) string {
+	marks := "```"
+	for strings.Contains(code, marks) {
+		marks += "`"
+	}
+	return marks + "sh\n" + strings.TrimSpace(code) + "\n" + marks
+}

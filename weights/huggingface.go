@@ -1,0 +1,205 @@
+package weights
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+
+	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/resnet"
+)
+
+// Names of the files in a Hugging Face model directory.
+const (
+	configFile       = "config.json"
+	tensorsFile      = "model.safetensors"
+	preprocessorFile = "preprocessor_config.json"
+	cardFile         = "README.md"
+)
+
+// hfConfig is the part of a config.json (transformers BitConfig) that decides what is computed. A field that is not
+// there keeps the default of transformers. The two epsilons are our own keys, which transformers carries along
+// unread: its code fixes them at the values of newHFConfig.
+type hfConfig struct {
+	ModelType               string            `json:"model_type"`
+	NumChannels             int               `json:"num_channels"`
+	EmbeddingSize           int               `json:"embedding_size"`
+	HiddenSizes             []int             `json:"hidden_sizes"`
+	Depths                  []int             `json:"depths"`
+	LayerType               string            `json:"layer_type"`
+	HiddenAct               string            `json:"hidden_act"`
+	GlobalPadding           *string           `json:"global_padding"`
+	NumGroups               int               `json:"num_groups"`
+	EmbeddingDynamicPadding bool              `json:"embedding_dynamic_padding"`
+	OutputStride            int               `json:"output_stride"`
+	WidthFactor             float64           `json:"width_factor"`
+	ID2Label                map[string]string `json:"id2label"`
+	WSEpsilon               float64           `json:"bit_ws_epsilon"`
+	GNEpsilon               float64           `json:"bit_gn_epsilon"`
+}
+
+// newHFConfig returns the defaults of transformers (models/bit/configuration_bit.py).
+func newHFConfig() hfConfig {
+	return hfConfig{
+		NumChannels: 3, EmbeddingSize: 64, HiddenSizes: []int{256, 512, 1024, 2048}, Depths: []int{3, 4, 6, 3},
+		LayerType: "preactivation", HiddenAct: "relu", NumGroups: 32, OutputStride: 32, WidthFactor: 1,
+		WSEpsilon: resnet.WSEpsilonTimm, GNEpsilon: resnet.GNEpsilon,
+	}
+}
+
+// supported reports the first field that asks for a network other than BiT.
+func (c hfConfig) supported() error {
+	unsupported := func(field string, found, want any) error {
+		return fmt.Errorf("%w: %s is %v, want %v", ErrUnsupported, field, found, want)
+	}
+	switch {
+	case c.ModelType != "bit":
+		return unsupported("model_type", strconv.Quote(c.ModelType), `"bit"`)
+	case c.LayerType != "preactivation":
+		return unsupported("layer_type", strconv.Quote(c.LayerType), `"preactivation"`)
+	case c.HiddenAct != "relu":
+		return unsupported("hidden_act", strconv.Quote(c.HiddenAct), `"relu"`)
+	case c.GlobalPadding != nil:
+		return unsupported("global_padding", strconv.Quote(*c.GlobalPadding), "null")
+	case c.EmbeddingDynamicPadding:
+		return unsupported("embedding_dynamic_padding", true, false)
+	case c.OutputStride != 32:
+		return unsupported("output_stride", c.OutputStride, 32)
+	case c.WidthFactor != 1:
+		return unsupported("width_factor", c.WidthFactor, 1)
+	}
+	return nil
+}
+
+// labels returns the class names in order, or nil if the configuration only has the names that transformers makes up.
+func (c hfConfig) labels() ([]string, error) {
+	if len(c.ID2Label) == 0 {
+		return nil, nil
+	}
+	labels := make([]string, len(c.ID2Label))
+	given := false
+	for i := range labels {
+		label, ok := c.ID2Label[strconv.Itoa(i)]
+		if !ok {
+			return nil, fmt.Errorf("id2label has %d labels but none for class %d", len(labels), i)
+		}
+		labels[i] = label
+		given = given || label != madeUpLabel(i)
+	}
+	if !given {
+		return nil, nil
+	}
+	return labels, nil
+}
+
+// madeUpLabel is what transformers calls a class without a name (configuration_utils.py).
+func madeUpLabel(class int) string { return fmt.Sprintf("LABEL_%d", class) }
+
+// openDir reads a Hugging Face model directory.
+func openDir(dir string, fsys fs.FS) (*Model, error) {
+	in := func(file string, err error) error { return fmt.Errorf("%s/%s: %w", dir, file, err) }
+	text, err := fs.ReadFile(fsys, configFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w: the directory has no %s", dir, ErrFormat, configFile)
+	}
+	if err != nil {
+		return nil, in(configFile, err)
+	}
+	if err := rejectDuplicateKeys(text); err != nil {
+		return nil, in(configFile, err)
+	}
+	c := newHFConfig()
+	if err := json.Unmarshal(text, &c); err != nil {
+		return nil, in(configFile, err)
+	}
+	if err := c.supported(); err != nil {
+		return nil, in(configFile, err)
+	}
+	m := &Model{Format: FormatHuggingFace, Config: resnet.Config{
+		Channels: c.NumChannels, StemWidth: c.EmbeddingSize, Widths: c.HiddenSizes, Depths: c.Depths,
+		Groups: c.NumGroups, GNEpsilon: c.GNEpsilon, WSEpsilon: c.WSEpsilon,
+	}}
+	if m.Labels, err = c.labels(); err != nil {
+		return nil, in(configFile, err)
+	}
+	if m.Preprocessor, err = readPreprocessor(fsys); err != nil {
+		return nil, in(preprocessorFile, err)
+	}
+
+	f, err := fsys.Open(tensorsFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w: the directory has no %s", dir, ErrFormat, tensorsFile)
+	}
+	if err != nil {
+		return nil, in(tensorsFile, err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, in(tensorsFile, err)
+	}
+	r, err := readerAt(f)
+	if err != nil {
+		return nil, in(tensorsFile, err)
+	}
+	tensors, err := readSafetensors(r, st.Size())
+	if err != nil {
+		return nil, in(tensorsFile, err)
+	}
+	entries := tensors.entries()
+	if m.Config.Classes, err = classes(c, entries); err != nil {
+		return nil, in(configFile, err)
+	}
+	if err := m.Config.Validate(); err != nil {
+		return nil, in(configFile, err)
+	}
+	units := 0
+	for _, depth := range m.Config.Depths { // before that many names are made
+		if units += min(depth, len(entries)+1); units > len(entries) {
+			return nil, in(configFile, fmt.Errorf("depths %v are more units than %s has tensors, %d", m.Config.Depths, tensorsFile, len(entries)))
+		}
+	}
+	m.Tensors, err = load(dir+"/"+tensorsFile, hfNaming, m.Config, entries)
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// classes returns the number of classes: that of the labels, else that of the head.
+func classes(c hfConfig, entries []entry) (int, error) {
+	if len(c.ID2Label) > 0 {
+		return len(c.ID2Label), nil
+	}
+	for _, name := range []string{resnet.HeadBias, resnet.HeadKernel} {
+		for _, r := range outerNames {
+			for _, e := range entries {
+				if r.canonical == name && e.name == r.hf && len(e.shape) > 0 && e.shape[0] > 0 {
+					return e.shape[0], nil
+				}
+			}
+		}
+	}
+	return 0, fmt.Errorf("no id2label, and no classifier in %s to count the classes by", tensorsFile)
+}
+
+// readPreprocessor returns the image processor, or nil if there is none.
+func readPreprocessor(fsys fs.FS) (*imaging.Processor, error) {
+	text, err := fs.ReadFile(fsys, preprocessorFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := rejectDuplicateKeys(text); err != nil {
+		return nil, err
+	}
+	p := new(imaging.Processor)
+	if err := json.Unmarshal(text, p); err != nil {
+		return nil, err
+	}
+	return p, nil
+}

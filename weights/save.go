@@ -1,0 +1,222 @@
+package weights
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/bigtransfer/bit/resnet"
+	"github.com/bigtransfer/bit/tensor"
+)
+
+// SaveHF writes a model as a Hugging Face model directory that transformers loads as BitForImageClassification:
+// config.json, model.safetensors, README.md and, if the model has one, preprocessor_config.json. dtype is F32, which
+// reads back to the same bits, or F16, which halves the file. The same model and card always give the same bytes.
+//
+// A directory that does not exist appears complete or not at all. In one that exists, the files of the model are
+// replaced once all of them are written, each by one rename, and other files stay.
+func SaveHF(dir string, m *Model, dtype DType, card Card) error {
+	if err := m.check(); err != nil {
+		return fmt.Errorf("save %s: %w", dir, err)
+	}
+	if err := saveHF(filepath.Clean(dir), m, dtype, card); err != nil {
+		return fmt.Errorf("save %s: %w", dir, err)
+	}
+	return nil
+}
+
+func saveHF(dir string, m *Model, dtype DType, card Card) (err error) {
+	if dtype != F32 && dtype != F16 {
+		return fmt.Errorf("cannot write element type %q, want F32 or F16", dtype)
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
+		return err
+	}
+	// Beside the target, so that the rename stays on one file system.
+	temp := filepath.Join(filepath.Dir(dir), fmt.Sprintf(".%s.%08x.tmp", filepath.Base(dir), rand.Uint32()))
+	if err := os.Mkdir(temp, 0o777); err != nil {
+		return err
+	}
+	defer func() {
+		if rest := os.RemoveAll(temp); err == nil {
+			err = rest
+		}
+	}()
+	if m.Preprocessor != nil {
+		if err := writeFile(temp, preprocessorFile, func(w io.Writer) error { return writeJSON(w, m.Preprocessor) }); err != nil {
+			return err
+		}
+	}
+	if err := writeFile(temp, configFile, func(w io.Writer) error { return m.writeConfig(w, dtype) }); err != nil {
+		return err
+	}
+	if err := writeFile(temp, cardFile, func(w io.Writer) error { return m.writeCard(w, dtype, card) }); err != nil {
+		return err
+	}
+	params := hfNaming.params(m.Config)
+	values := func(p param) []float32 { return m.Tensors[p.Name].Data }
+	if err := writeFile(temp, tensorsFile, func(w io.Writer) error {
+		return writeSafetensors(w, params, values, hfNaming.oihw, dtype)
+	}); err != nil {
+		return err
+	}
+	return replaceFiles(temp, dir, m.Preprocessor != nil)
+}
+
+// replaceFiles moves the finished files to their directory.
+func replaceFiles(temp, dir string, preprocessor bool) error {
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return os.Rename(temp, dir)
+	}
+	if !preprocessor { // one of an earlier model must not stay
+		if err := os.Remove(filepath.Join(dir, preprocessorFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	files, err := os.ReadDir(temp)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := os.Rename(filepath.Join(temp, f.Name()), filepath.Join(dir, f.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeFile writes a file and brings it to the disk before it returns.
+func writeFile(dir, name string, write func(io.Writer) error) error {
+	f, err := os.Create(filepath.Join(dir, name))
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(f, 1<<18)
+	err = errors.Join(write(w), w.Flush())
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// writeConfig writes what transformers' BitConfig reads, and the epsilons that its code holds as constants.
+func (m *Model) writeConfig(w io.Writer, dtype DType) error {
+	torch := map[DType]string{F32: "float32", F16: "float16"}
+	c := m.Config
+	id2label, label2id := object{}, object{}
+	at := map[string]int{}
+	for i := range c.Classes {
+		label := madeUpLabel(i)
+		if m.Labels != nil {
+			label = m.Labels[i]
+		}
+		id2label = append(id2label, member{strconv.Itoa(i), label})
+		// Two classes may share a label ("crane" in ILSVRC); as in Python, the last one keeps it.
+		if j, ok := at[label]; ok {
+			label2id[j].value = i
+		} else {
+			at[label] = len(label2id)
+			label2id = append(label2id, member{label, i})
+		}
+	}
+	stages := []string{"stem"}
+	for s := range c.Depths {
+		stages = append(stages, fmt.Sprintf("stage%d", s+1))
+	}
+	return writeJSON(w, object{
+		{"architectures", []string{"BitForImageClassification"}},
+		{"bit_gn_epsilon", c.GNEpsilon},
+		{"bit_ws_epsilon", c.WSEpsilon},
+		{"depths", c.Depths},
+		{"drop_path_rate", 0.0},
+		{"embedding_dynamic_padding", false},
+		{"embedding_size", c.StemWidth},
+		{"global_padding", nil},
+		{"hidden_act", "relu"},
+		{"hidden_sizes", c.Widths},
+		{"id2label", id2label},
+		{"label2id", label2id},
+		{"layer_type", "preactivation"},
+		{"model_type", "bit"},
+		{"num_channels", c.Channels},
+		{"num_groups", c.Groups},
+		{"out_features", nil},
+		{"output_stride", 32},
+		{"stage_names", stages},
+		{"torch_dtype", torch[dtype]},
+		{"width_factor", 1},
+	})
+}
+
+func writeJSON(w io.Writer, v any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func (m *Model) writeCard(w io.Writer, dtype DType, card Card) error {
+	n := 0
+	for _, spec := range m.Config.ParamSpecs() {
+		n += tensor.Len(spec.Shape)
+	}
+	facts := []string{
+		fmt.Sprintf("pre-activation ResNet with GroupNorm (%d groups) and weight standardisation, as in Big Transfer (arXiv:1912.11370)", m.Config.Groups),
+		fmt.Sprintf("units per stage %v, stem width %d, stage widths %v", m.Config.Depths, m.Config.StemWidth, m.Config.Widths),
+		fmt.Sprintf("%d parameters, stored as %s", n, dtype),
+		fmt.Sprintf("%d classes", m.Config.Classes),
+	}
+	if m.Config.WSEpsilon != resnet.WSEpsilonTimm {
+		facts = append(facts, fmt.Sprintf("weight standardisation adds %v to the variance of a filter (key bit_ws_epsilon); transformers always adds %v, "+
+			"which shows only in filters of a variance near that", m.Config.WSEpsilon, resnet.WSEpsilonTimm))
+	}
+	if err := LikeTransformers(m.Config); err != nil {
+		facts = append(facts, fmt.Sprintf("not the same network in transformers: %v", err))
+	}
+	text, err := card.markdown(facts)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(text)
+	return err
+}
+
+// LikeTransformers reports why transformers would compute something else from the saved model, or nil. A directory
+// that SaveHF writes for such a network still reads back unchanged here.
+func LikeTransformers(c resnet.Config) error {
+	for s, width := range c.Widths {
+		// BitEncoder rounds every width, and BitPreActivationBottleneckLayer a quarter of it, to multiples of 8.
+		if r := roundTo8(float64(width)); r != width {
+			return fmt.Errorf("it rounds the width of stage %d from %d to %d", s+1, width, r)
+		}
+		if r := roundTo8(float64(width) / 4); r != c.Mid(s) {
+			return fmt.Errorf("it rounds the bottleneck width of stage %d from %d to %d", s+1, c.Mid(s), r)
+		}
+	}
+	if c.GNEpsilon != resnet.GNEpsilon {
+		return fmt.Errorf("its GroupNorm epsilon is %v, this model's %v", resnet.GNEpsilon, c.GNEpsilon)
+	}
+	return nil
+}
+
+// roundTo8 is make_div of transformers' modeling_bit.py.
+func roundTo8(v float64) int {
+	r := max(8, int(v+4)/8*8)
+	if float64(r) < 0.9*v {
+		r += 8
+	}
+	return r
+}
