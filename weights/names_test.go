@@ -9,11 +9,6 @@ import (
 	"github.com/bigtransfer/bit/resnet"
 )
 
-var r50x1 = resnet.Config{
-	Channels: 3, StemWidth: 64, Widths: []int{256, 512, 1024, 2048}, Depths: []int{3, 4, 6, 3}, Groups: 32, Classes: 1000,
-	GNEpsilon: resnet.GNEpsilon, WSEpsilon: resnet.WSEpsilonOfficial,
-}
-
 // testdata/r50x1-names.tsv lists the 153 tensors of BiT R50x1 with 1000 classes as the loaders of big_transfer
 // (bit_pytorch/models.py) and transformers (convert_bit_to_pytorch.py) name and shape them.
 func TestNamesOfR50x1(t *testing.T) {
@@ -34,7 +29,7 @@ func TestNamesOfR50x1(t *testing.T) {
 		naming      naming
 		name, shape int // columns
 	}{{"npz", npzNaming, 0, 1}, {"Hugging Face", hfNaming, 2, 3}} {
-		params := c.naming.params(r50x1)
+		params := c.naming.params(resnet.Variant{Depth: 50, Width: 1}.Config(1000))
 		if len(params) != len(rows) {
 			t.Fatalf("%s: %d parameters, want %d", c.format, len(params), len(rows))
 		}

@@ -14,7 +14,6 @@ import (
 	"strconv"
 
 	"github.com/bigtransfer/bit/resnet"
-	"github.com/bigtransfer/bit/tensor"
 )
 
 // SaveHF writes a model as a Hugging Face model directory that transformers loads as BitForImageClassification:
@@ -169,14 +168,10 @@ func writeJSON(w io.Writer, v any) error {
 }
 
 func (m *Model) writeCard(w io.Writer, dtype DType, card Card) error {
-	n := 0
-	for _, spec := range m.Config.ParamSpecs() {
-		n += tensor.Len(spec.Shape)
-	}
 	facts := []string{
 		fmt.Sprintf("pre-activation ResNet with GroupNorm (%d groups) and weight standardisation, as in Big Transfer (arXiv:1912.11370)", m.Config.Groups),
 		fmt.Sprintf("units per stage %v, stem width %d, stage widths %v", m.Config.Depths, m.Config.StemWidth, m.Config.Widths),
-		fmt.Sprintf("%d parameters, stored as %s", n, dtype),
+		fmt.Sprintf("%d parameters, stored as %s", m.Config.NumParams(), dtype),
 		fmt.Sprintf("%d classes", m.Config.Classes),
 	}
 	if m.Config.WSEpsilon != resnet.WSEpsilonTimm {
