@@ -13,7 +13,8 @@ type Cache struct {
 	left   atomic.Int64 // bytes
 }
 
-// NewCache returns a cache for n examples that holds at most the given number of bytes of pixels (3 per pixel).
+// NewCache returns a cache for n examples that holds at most the given number of bytes of pixels (3 per pixel). While it
+// is being filled, the garbage collector may let the process grow to twice that.
 func NewCache(n int, bytes int64) *Cache {
 	c := &Cache{images: make([]atomic.Pointer[picture], n)}
 	c.left.Store(bytes)

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
 
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
@@ -396,38 +397,35 @@ func (s stalled) Open(name string) (fs.File, error) {
 	return s.FS.Open(name)
 }
 
+// A wait can be cancelled and taken up again, and Close leaves no goroutine: the bubble fails if one remains.
 func TestLoaderCancel(t *testing.T) {
 	fsys, examples := flat(t, 0, 1)
-	slow := stalled{fsys, make(chan struct{})}
-	before := runtime.NumGoroutine()
-	l, err := data.NewTrainLoader(data.TrainConfig{FS: slow, Examples: examples, Batch: 2, Workers: 2, Pipeline: data.Pipeline{data.Resize{Size: 2}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cause := errors.New("the reason")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	waiting := make(chan error)
-	go func() {
-		_, err := l.Next(ctx)
-		waiting <- err
-	}()
-	cancel(cause)
-	if err := <-waiting; !errors.Is(err, cause) {
-		t.Errorf("got %v, want the cause of the cancellation", err)
-	}
-	close(slow.open)
-	b, err := l.Next(t.Context())
-	if err != nil || b.Step != 0 {
-		t.Errorf("got %v, %v after a cancelled wait, want step 0", b, err)
-	}
-	l.Close()
-	l.Close()
-	if _, err := l.Next(t.Context()); !errors.Is(err, data.ErrClosed) {
-		t.Errorf("got %v, want ErrClosed", err)
-	}
-	if after := runtime.NumGoroutine(); after > before {
-		t.Errorf("%d goroutines before and %d after", before, after)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		slow := stalled{fsys, make(chan struct{})}
+		l, err := data.NewTrainLoader(data.TrainConfig{FS: slow, Examples: examples, Batch: 2, Workers: 2, Pipeline: data.Pipeline{data.Resize{Size: 2}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cause := errors.New("the reason")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		go func() {
+			synctest.Wait() // until Next waits
+			cancel(cause)
+		}()
+		if _, err := l.Next(ctx); !errors.Is(err, cause) {
+			t.Errorf("got %v, want the cause of the cancellation", err)
+		}
+		close(slow.open)
+		b, err := l.Next(t.Context())
+		if err != nil || b.Step != 0 {
+			t.Errorf("got %v, %v after a cancelled wait, want step 0", b, err)
+		}
+		l.Close()
+		l.Close()
+		if _, err := l.Next(t.Context()); !errors.Is(err, data.ErrClosed) {
+			t.Errorf("got %v, want ErrClosed", err)
+		}
+	})
 }
 
 // Evaluation gives every example once, in order, as the processor makes it, and the remainder too.

@@ -41,7 +41,7 @@ func NewTrainLoader(cfg TrainConfig) (*Loader, error) {
 		return nil, fmt.Errorf("training batches: expected at least 1 example each, found %d", cfg.Batch)
 	case cfg.MicroBatch < 0:
 		return nil, fmt.Errorf("training batches: expected micro-batches of at least 1 example, or 0, found %d", cfg.MicroBatch)
-	case cfg.Start < 0 || cfg.Start > math.MaxInt64/2/cfg.Batch:
+	case cfg.Start < 0 || int64(cfg.Start) > math.MaxInt64/2/int64(cfg.Batch):
 		return nil, fmt.Errorf("training batches: expected a first step of at least 0, found %d", cfg.Start)
 	case !(cfg.MixupAlpha >= 0) || math.IsInf(cfg.MixupAlpha, 0):
 		return nil, fmt.Errorf("mixup: expected an alpha of at least 0, found %v", cfg.MixupAlpha)
