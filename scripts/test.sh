@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Builds, checks and tests everything. Needs Go 1.26 or later and, for the race detector, a C compiler, which is
+# installed if it is missing. Reference cases are read from $BIT_GOLDEN, by default ../shared/golden.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export BIT_GOLDEN="${BIT_GOLDEN:-$PWD/../shared/golden}"
+say() { printf '\n== %s\n' "$*"; }
+
+say "format and vet"
+unformatted=$(git ls-files '*.go' | xargs gofmt -l)
+[ -z "$unformatted" ] || { echo "not gofmt-ed: $unformatted"; exit 1; }
+go vet ./...
+
+say "every platform builds, in pure Go and Go assembly"
+for os in linux darwin windows; do
+	for arch in amd64 arm64; do
+		CGO_ENABLED=0 GOOS=$os GOARCH=$arch go build -o /dev/null ./...
+	done
+done
+
+say "the assembly is what its generator writes"
+before=$(sha256sum internal/kernels/*_amd64.s internal/kernels/stubs_amd64.go)
+go generate ./internal/kernels
+[ "$before" = "$(sha256sum internal/kernels/*_amd64.s internal/kernels/stubs_amd64.go)" ] ||
+	{ echo "internal/kernels: go generate changed the assembly: commit its output"; exit 1; }
+
+say "tests"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+go test -timeout 15m -v ./... 2>&1 | tee "$log"
+
+say "tests without assembly"
+go test -timeout 10m -tags purego ./internal/... 2>&1 | tee -a "$log"
+
+say "tests under the race detector"
+command -v "${CC:-gcc}" >/dev/null || { apt-get update -q && apt-get install -q -y gcc; }
+CGO_ENABLED=1 go test -timeout 10m -race -short . ./internal/par ./data 2>&1 | tee -a "$log"
+
+if grep -E '^ *--- SKIP' "$log"; then
+	echo "the tests above were skipped, and none should be"
+	exit 1
+fi
