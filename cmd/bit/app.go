@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bigtransfer/bit/internal/cpu"
+	"github.com/bigtransfer/bit/train"
+)
+
+// Exit codes, as the help of every command says.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130 // what a shell reports for a program ended by Ctrl-C
+)
+
+const exitCodes = `Exit codes:
+  0    all went well
+  1    something failed: a file, a run, a comparison
+  2    the command line is wrong
+  130  interrupted`
+
+// app is one invocation of the program.
+type app struct {
+	args           []string // as typed, without the program's name
+	stdout, stderr *stream
+	started        bool // whether the command line was accepted
+}
+
+// errReported ends a command whose failure has been shown already.
+var errReported = errors.New("reported")
+
+// usageError is a mistake in the command line that only the command itself can see.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// run runs the command and returns the exit code.
+func (a *app) run(ctx context.Context) int {
+	root := a.newRootCommand()
+	cmd, err := root.ExecuteContextC(ctx)
+	var interrupted *train.InterruptedError
+	_, usage := errors.AsType[usageError](err)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errReported):
+		return exitFailed
+	case usage || !a.started:
+		fmt.Fprintf(a.stderr, "bit: %v\nSee '%s --help'.\n", err, cmd.CommandPath())
+		return exitUsage
+	case errors.As(err, &interrupted):
+		fmt.Fprintf(a.stderr, "bit: %v\n", err)
+		if interrupted.Dir != "" {
+			fmt.Fprintf(a.stderr, "To go on:\n  %s\n", a.resumeCommand())
+		}
+		return exitInterrupted
+	case ctx.Err() != nil:
+		fmt.Fprintln(a.stderr, "bit: interrupted")
+		return exitInterrupted
+	default:
+		fmt.Fprintf(a.stderr, "bit: %v\n", err)
+		return exitFailed
+	}
+}
+
+func (a *app) newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "bit",
+		Short: "Classify pictures with Big Transfer models, and train them",
+		Long: `bit classifies pictures with Big Transfer (BiT) models, fine-tunes them on your own
+pictures, pre-trains new ones, and measures and checks them.
+
+A model is a name, a file or a folder: the pretrained model inside this program (the
+default), an official .npz file, or a folder in Hugging Face's layout, which is also
+what training writes.
+
+` + exitCodes,
+		Example: `  bit classify cat.jpg
+  bit finetune my-photos -o my-model
+  bit classify --model my-model holiday/`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetArgs(a.args)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(
+		a.newPretrainCommand(),
+	)
+	for _, cmd := range root.Commands() {
+		cmd.Long += "\n\n" + exitCodes
+		cmd.Flags().SortFlags = false
+		cmd.DisableFlagsInUseLine = true
+	}
+	return root
+}
+
+// runE adapts a command's work to cobra. What has come this far is no mistake in the command line.
+func (a *app) runE(work func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		a.started = true
+		if err := cpu.OverrideError(); err != nil {
+			return usageError{err}
+		}
+		return work(cmd.Context(), args)
+	}
+}
+
+// command is the command line as it was typed, ready to be pasted into a shell, without --resume.
+func (a *app) command() string {
+	words := []string{"bit"}
+	for _, arg := range a.args {
+		if arg != resumeFlag && arg != resumeFlag+"=true" {
+			words = append(words, quote(arg))
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+const resumeFlag = "--resume"
+
+// resumeCommand is the command that goes on with this one.
+func (a *app) resumeCommand() string { return a.command() + " " + resumeFlag }
+
+// quote makes one word of a POSIX shell of s.
+func quote(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=,+@%", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
