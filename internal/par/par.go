@@ -4,7 +4,6 @@ package par
 
 import (
 	"runtime"
-	"sync"
 	"sync/atomic"
 )
 
@@ -12,22 +11,38 @@ import (
 // goroutine at all. For allocates nothing. A Pool must not be used by two goroutines at once.
 type Pool struct {
 	threads int
-	next    atomic.Int64
-	limit   int64
-	body    func(thread, i int)
-	wake    []chan struct{}
-	done    sync.WaitGroup
+	helpers []*helper
+
+	// One loop: helpers see it when their generation changes, and take indices until next reaches limit.
+	body  func(thread, i int)
+	limit int64
+	next  atomic.Int64
+	busy  atomic.Int64  // helpers that have not finished it
+	done  chan struct{} // the last helper's message to a caller that sleeps
+	sleep atomic.Bool   // the caller sleeps, or is about to
 }
+
+// helper is a goroutine of the pool.
+type helper struct {
+	generation atomic.Uint32 // rises with each loop the helper takes part in
+	asleep     atomic.Bool   // it waits, or is about to wait, on wake
+	wake       chan struct{}
+}
+
+// spin is how often a waiting thread looks before it goes to sleep: some ten microseconds. A layer's loop is about as
+// long as waking a sleeping thread takes, and loops follow each other closely.
+const spin = 4000
 
 // New returns a pool of the given number of threads; 0 or less means one per available CPU.
 func New(threads int) *Pool {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	p := &Pool{threads: threads, wake: make([]chan struct{}, threads-1)}
-	for t := range p.wake {
-		p.wake[t] = make(chan struct{}, 1)
-		go p.work(t+1, p.wake[t])
+	p := &Pool{threads: threads, done: make(chan struct{}, 1)}
+	for t := 1; t < threads; t++ {
+		h := &helper{wake: make(chan struct{}, 1)}
+		p.helpers = append(p.helpers, h)
+		go p.work(t, h)
 	}
 	return p
 }
@@ -37,16 +52,17 @@ func (p *Pool) Threads() int { return p.threads }
 
 // Close ends the pool's goroutines. The pool must be idle and is unusable afterwards.
 func (p *Pool) Close() {
-	for _, c := range p.wake {
-		close(c)
+	p.body = nil
+	for _, h := range p.helpers {
+		p.start(h)
 	}
-	p.wake = nil
+	p.helpers = nil
 }
 
 // For calls body(thread, i) once for every i in [0, n), in no fixed order, and returns when all have returned.
 // thread < Threads() tells which scratch memory a call may use. Bodies must write disjoint memory.
 func (p *Pool) For(n int, body func(thread, i int)) {
-	helpers := min(len(p.wake), n-1)
+	helpers := min(len(p.helpers), n-1)
 	if helpers <= 0 {
 		for i := range n {
 			body(0, i)
@@ -55,19 +71,59 @@ func (p *Pool) For(n int, body func(thread, i int)) {
 	}
 	p.body, p.limit = body, int64(n)
 	p.next.Store(0)
-	p.done.Add(helpers)
-	for t := range helpers {
-		p.wake[t] <- struct{}{}
+	p.busy.Store(int64(helpers))
+	for _, h := range p.helpers[:helpers] {
+		p.start(h)
 	}
 	p.take(0)
-	p.done.Wait()
-	p.body = nil
+	for range spin {
+		if p.busy.Load() == 0 {
+			return
+		}
+	}
+	for p.busy.Load() != 0 {
+		p.sleep.Store(true)
+		if p.busy.Load() == 0 && p.sleep.CompareAndSwap(true, false) {
+			return
+		}
+		<-p.done // from the last helper, or from one that was late to look after an earlier loop
+	}
 }
 
-func (p *Pool) work(thread int, wake <-chan struct{}) {
-	for range wake {
+// start shows a helper the loop, waking it if it sleeps.
+func (p *Pool) start(h *helper) {
+	h.generation.Add(1)
+	if h.asleep.CompareAndSwap(true, false) {
+		h.wake <- struct{}{}
+	}
+}
+
+func (p *Pool) work(thread int, h *helper) {
+	for seen := uint32(0); ; seen++ {
+		h.await(seen)
+		if p.body == nil {
+			return
+		}
 		p.take(thread)
-		p.done.Done()
+		if p.busy.Add(-1) == 0 && p.sleep.CompareAndSwap(true, false) {
+			p.done <- struct{}{}
+		}
+	}
+}
+
+// await returns when the generation is no longer seen.
+func (h *helper) await(seen uint32) {
+	for range spin {
+		if h.generation.Load() != seen {
+			return
+		}
+	}
+	for h.generation.Load() == seen {
+		h.asleep.Store(true)
+		if h.generation.Load() != seen && h.asleep.CompareAndSwap(true, false) {
+			return
+		}
+		<-h.wake // from start, or from one that was late to look after an earlier loop
 	}
 }
 
