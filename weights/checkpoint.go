@@ -15,7 +15,7 @@ import (
 type entry struct {
 	name    string // as the file spells it
 	key     string // name as the naming table spells it
-	shape   []int  // nil if it could not be read
+	shape   []int  // nil if it could not be read, then there is a problem
 	dtype   DType
 	problem *TensorError // what is wrong with how it is stored, or nil
 	claimed bool         // the size of the data is a claim that only reading proves
@@ -23,7 +23,7 @@ type entry struct {
 }
 
 // load checks that a file holds exactly the tensors of a network, and reads them into their canonical layout.
-// Nothing is read before every name, shape, type and position is right.
+// Nothing is read before every name, shape, type and position is right. entries are in file order.
 func load(file string, n naming, cfg resnet.Config, entries []entry) (map[string]*tensor.Tensor, error) {
 	fail := func(e *TensorError, name string, want, got []int) error {
 		e.File, e.Name, e.Want, e.Got = file, name, want, got
@@ -44,8 +44,8 @@ func load(file string, n naming, cfg resnet.Config, entries []entry) (map[string
 		switch e := byKey[p.file]; {
 		case e == nil:
 			return nil, fail(&TensorError{Problem: ErrMissing}, p.file, p.stored, nil)
-		case e.problem != nil:
-			return nil, fail(e.problem, e.name, p.stored, e.shape)
+		case e.shape == nil:
+			return nil, fail(e.problem, e.name, p.stored, nil)
 		case !slices.Equal(e.shape, p.stored):
 			return nil, fail(&TensorError{Problem: ErrShape}, e.name, p.stored, e.shape)
 		}
@@ -53,6 +53,11 @@ func load(file string, n naming, cfg resnet.Config, entries []entry) (map[string
 	for _, e := range entries {
 		if _, ok := expected[e.key]; !ok {
 			return nil, fail(&TensorError{Problem: ErrUnexpected}, e.name, nil, e.shape)
+		}
+	}
+	for _, e := range entries { // the first in the file: its fault may be the cause of the next
+		if e.problem != nil {
+			return nil, fail(e.problem, e.name, expected[e.key].stored, e.shape)
 		}
 	}
 	tensors := make(map[string]*tensor.Tensor, len(params))

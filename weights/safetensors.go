@@ -119,7 +119,7 @@ func parseSafetensor(raw json.RawMessage) (safetensor, error) {
 }
 
 // place finds what is wrong with the type, size and position of each tensor in size bytes of data. It returns an
-// error only for what belongs to no tensor.
+// error only if the fault is that of no tensor.
 func (f *safetensorsFile) place(size int64) error {
 	end, previous := int64(0), ""
 	for i := range f.tensors {
@@ -154,7 +154,8 @@ func (f *safetensorsFile) place(size int64) error {
 			end, previous = t.to, t.name
 		}
 	}
-	if end < size {
+	faultless := !slices.ContainsFunc(f.tensors, func(t safetensor) bool { return t.problem != nil })
+	if end < size && faultless {
 		return fmt.Errorf("%d bytes of data, the tensors of the header end after %d", size, end)
 	}
 	return nil
@@ -203,7 +204,7 @@ func rejectDuplicateKeys(text []byte) error {
 				if top.isKey {
 					key := token.(string)
 					if top.keys[key] {
-						return fmt.Errorf("key %q is there twice", key)
+						return fmt.Errorf("key %q: %w", key, ErrDuplicate)
 					}
 					top.keys[key] = true
 				}
