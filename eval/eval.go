@@ -3,7 +3,6 @@ package eval
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -26,9 +25,6 @@ type Predictor interface {
 	Logits(dst, x []float32, n, h, w int) error
 }
 
-// ErrNoImages is returned when there is not one image to measure on.
-var ErrNoImages = errors.New("no images to evaluate")
-
 // Network measures net on all examples of cfg and lists the pictures that could not be decoded, which do not count.
 func Network(ctx context.Context, net *resnet.Network, pool *par.Pool, cfg data.EvalConfig) (Result, []data.Skipped, error) {
 	loader, err := data.NewEvalLoader(cfg)
@@ -41,7 +37,8 @@ func Network(ctx context.Context, net *resnet.Network, pool *par.Pool, cfg data.
 }
 
 // Run measures p, a model of the given number of classes, on all that the loader delivers. It stops early when ctx is
-// cancelled. The caller closes the loader, whose Skipped lists the files that could not be decoded and do not count.
+// cancelled; if no image could be decoded, the error wraps data.ErrNoImages. The caller closes the loader, whose Skipped
+// lists the files that could not be decoded and do not count.
 func Run(ctx context.Context, p Predictor, classes int, loader *data.Loader) (Result, error) {
 	var t Tally
 	var logits []float32
@@ -65,7 +62,7 @@ func Run(ctx context.Context, p Predictor, classes int, loader *data.Loader) (Re
 		}
 	}
 	if t.images == 0 {
-		return Result{}, ErrNoImages
+		return Result{}, fmt.Errorf("evaluation: %w that can be decoded", data.ErrNoImages)
 	}
 	return t.Result(), nil
 }

@@ -1,8 +1,17 @@
 package eval
 
 import (
+	"context"
+	"errors"
 	"math"
+	"math/rand/v2"
+	"path/filepath"
 	"testing"
+
+	"github.com/bigtransfer/bit/data"
+	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/internal/par"
+	"github.com/bigtransfer/bit/resnet"
 )
 
 // Six classes, so that top-5 can miss. The ranks are read off by hand.
@@ -60,5 +69,61 @@ func TestTallyBadInput(t *testing.T) {
 	}
 	if tally.Add([]float32{1, 2, 3}, []int32{0}, 2) == nil {
 		t.Error("three logits for one image of two classes are no error")
+	}
+}
+
+// Every image counts once, whatever the batches: sizes that leave a remainder, one by one, and all at once agree.
+func TestNetworkBatches(t *testing.T) {
+	ds, err := data.Open(filepath.Join("..", "..", "shared", "data", "cifar10-mini"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	net, err := resnet.NewNetwork(resnet.Config{
+		Channels: 3, StemWidth: 16, Widths: []int{32, 64}, Depths: []int{1, 1}, Groups: 4, Classes: 10,
+		GNEpsilon: resnet.GNEpsilon, WSEpsilon: resnet.WSEpsilonOfficial,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	net.Init(r)
+	for i := range net.Param(resnet.HeadKernel).Value { // a zero head would tie everything
+		net.Param(resnet.HeadKernel).Value[i] = float32(r.NormFloat64())
+	}
+	pool := par.New(2)
+	defer pool.Close()
+	var examples []data.Example // 50, of all classes
+	for i := 0; i < len(ds.Test); i += len(ds.Test) / 50 {
+		examples = append(examples, ds.Test[i])
+	}
+	measure := func(batch int) Result {
+		got, skipped, err := Network(t.Context(), net, pool, data.EvalConfig{
+			FS: ds.FS, Examples: examples, Processor: imaging.Squash(32, imaging.Bilinear), Batch: batch,
+		})
+		if err != nil || len(skipped) > 0 {
+			t.Fatal(skipped, err)
+		}
+		return got
+	}
+	want := measure(50)
+	if want.Images != 50 || want.Top5 <= want.Top1 {
+		t.Errorf("%+v, want 50 images and some of them second to fifth", want)
+	}
+	for _, batch := range []int{1, 7, 64} {
+		got := measure(batch)
+		loss := got.Loss
+		got.Loss = want.Loss // rounding inside the network depends on the batch
+		if got != want || math.Abs(loss-want.Loss) > 1e-6*want.Loss {
+			got.Loss = loss
+			t.Errorf("batches of %d: %+v, want %+v", batch, got, want)
+		}
+	}
+	if _, _, err := Network(t.Context(), net, pool, data.EvalConfig{FS: ds.FS, Processor: imaging.Squash(32, imaging.Bilinear), Batch: 1}); !errors.Is(err, data.ErrNoImages) {
+		t.Errorf("error %v without images, want ErrNoImages", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := Network(ctx, net, pool, data.EvalConfig{FS: ds.FS, Examples: examples, Processor: imaging.Squash(32, imaging.Bilinear), Batch: 1}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v after cancelling, want context.Canceled", err)
 	}
 }
