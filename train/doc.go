@@ -10,6 +10,11 @@
 //
 // # Checkpoints
 //
-// A run that has a directory keeps two files in it, both complete and both written beside their name, synced and
-// renamed: "last.safetensors" to resume from and "best.safetensors" of the best evaluation. See [Checkpoint].
+// A run that has a directory keeps two files in it: "last.safetensors" to resume from and "best.safetensors" of the
+// best evaluation. Both are complete, and both are written beside their name, synced and renamed, so that a kill or a
+// full disk leaves the old one in place. They are safetensors files of float32: "param/" + name for every parameter of
+// the network, "momentum/" + name for its velocity and, if the weights are averaged, "ema/" + name. The metadata hold
+// the step, the evaluations, everything that the bits of the run depend on ("identity/…": network, starting weights,
+// recipe, data, seed), which a run that resumes must share, and a SHA-256 of the whole. No state of a random generator
+// is among them, because the seed and the step are that state.
 package train

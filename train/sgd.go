@@ -36,6 +36,9 @@ type optimiser struct {
 	state  []paramState // one per parameter
 	pieces []piece
 	sums   []float64 // squared norm of each piece's gradient
+
+	rate, scale, keep float32        // of the step under way
+	square, update    func(_, i int) // the tasks, bound once so that a step allocates nothing
 }
 
 type paramState struct {
@@ -55,19 +58,13 @@ func newOptimiser(o SGD, pool *par.Pool, params []*resnet.Param) *optimiser {
 		}
 	}
 	s.sums = make([]float64, len(s.pieces))
+	s.square, s.update = s.squareTask, s.updateTask
 	return s
 }
 
 // norm returns the Euclidean norm of the gradient of all parameters together.
 func (s *optimiser) norm() float64 {
-	s.pool.For(len(s.pieces), func(_, i int) {
-		c := s.pieces[i]
-		sum := 0.0
-		for _, g := range s.params[c.param].Grad[c.from:c.to] {
-			sum += float64(g) * float64(g)
-		}
-		s.sums[i] = sum
-	})
+	s.pool.For(len(s.pieces), s.square)
 	total := 0.0
 	for _, v := range s.sums {
 		total += v
@@ -75,31 +72,49 @@ func (s *optimiser) norm() float64 {
 	return math.Sqrt(total)
 }
 
-// step updates every parameter from its gradient, whose norm is given. step counts from 0 and sets the EMA's warm-up.
-func (s *optimiser) step(rate, norm float64, step int) {
-	scale := float32(1)
-	if s.ClipNorm > 0 && norm > s.ClipNorm {
-		scale = float32(s.ClipNorm / norm)
+// squareTask sums the squares of one piece, which are exact in float64. Four sums let additions overlap; which value
+// enters which is fixed.
+func (s *optimiser) squareTask(_, i int) {
+	c := s.pieces[i]
+	g := s.params[c.param].Grad[c.from:c.to]
+	var sum [4]float64
+	for ; len(g) >= 4; g = g[4:] {
+		for j := range sum {
+			sum[j] += float64(g[j]) * float64(g[j])
+		}
 	}
-	keep := float32(s.keep(step))
-	s.pool.For(len(s.pieces), func(_, i int) {
-		c := s.pieces[i]
-		p, st := s.params[c.param], s.state[c.param]
-		decay := float32(0)
-		if p.IsKernel() {
-			decay = float32(s.WeightDecay)
-		}
-		w := p.Value[c.from:c.to]
-		kernels.SGD(w, st.velocity[c.from:c.to], p.Grad[c.from:c.to], float32(rate), float32(s.Momentum), decay, scale)
-		if st.ema != nil {
-			average(st.ema[c.from:c.to], w, keep)
-		}
-	})
+	for _, v := range g {
+		sum[0] += float64(v) * float64(v)
+	}
+	s.sums[i] = (sum[0] + sum[1]) + (sum[2] + sum[3])
 }
 
-// keep is the decay of the moving average: min(EMA, (1+t)/(10+t)) after t updates, so that the first weights do not
+// step updates every parameter from its gradient, whose norm is given. step counts from 0 and sets the EMA's warm-up.
+func (s *optimiser) step(rate, norm float64, step int) {
+	s.rate, s.scale, s.keep = float32(rate), 1, float32(s.keepAt(step))
+	if s.ClipNorm > 0 && norm > s.ClipNorm {
+		s.scale = float32(s.ClipNorm / norm)
+	}
+	s.pool.For(len(s.pieces), s.update)
+}
+
+func (s *optimiser) updateTask(_, i int) {
+	c := s.pieces[i]
+	p, st := s.params[c.param], s.state[c.param]
+	decay := float32(0)
+	if p.IsKernel() {
+		decay = float32(s.WeightDecay)
+	}
+	w := p.Value[c.from:c.to]
+	kernels.SGD(w, st.velocity[c.from:c.to], p.Grad[c.from:c.to], s.rate, float32(s.Momentum), decay, s.scale)
+	if st.ema != nil {
+		average(st.ema[c.from:c.to], w, s.keep)
+	}
+}
+
+// keepAt is the decay of the moving average: min(EMA, (1+t)/(10+t)) after t updates, so that the first weights do not
 // linger in a short run (TensorFlow's ExponentialMovingAverage with num_updates).
-func (s *optimiser) keep(step int) float64 {
+func (s *optimiser) keepAt(step int) float64 {
 	t := float64(step + 1)
 	return min(s.EMA, (1+t)/(10+t))
 }

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/internal/par"
 	"github.com/bigtransfer/bit/resnet"
 )
 
@@ -73,4 +75,42 @@ func TestLossDrops(t *testing.T) {
 		t.Errorf("%d images evaluated after %d steps, want %d after 60", r.Eval.Images, r.Steps, len(ds.Test))
 	}
 	t.Logf("mean of the last ten losses %.3f, %+v", last, r)
+}
+
+// repeat delivers one batch for ever.
+type repeat struct{ b *data.Batch }
+
+func (r repeat) Next(context.Context) (*data.Batch, error) { return r.b, nil }
+func (r repeat) Skipped() []data.Skipped                   { return nil }
+
+// From the second step on, a step of the loop allocates nothing: forward, loss, backward, norm, update, averaging.
+func TestStepAllocatesNothing(t *testing.T) {
+	ds := cifar(t)
+	cfg := recipe(ds, 1000)
+	cfg.EMA = 0.99
+	loader, err := data.NewTrainLoader(cfg.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer loader.Close()
+	b, err := loader.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Last = true
+	pool := par.New(2)
+	defer pool.Close()
+	l, err := newLoop(tiny(t, 10), pool, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := func() {
+		if err := l.step(t.Context(), repeat{b}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	step()
+	if n := testing.AllocsPerRun(5, step); n > 0 {
+		t.Errorf("a step allocates %v times, want 0", n)
+	}
 }
