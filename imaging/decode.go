@@ -2,6 +2,7 @@ package imaging
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"image"
@@ -13,6 +14,7 @@ import (
 
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
+	"golang.org/x/image/webp"
 )
 
 // DefaultMaxPixels is the number of pixels above which [Decode] refuses an image, before memory for them is asked for.
@@ -44,6 +46,8 @@ type format struct {
 	signature string
 	// size reads the picture's width and height from the header.
 	size func(data []byte) (w, h int, err error)
+	// complete tells whether the blocks of the file are all there, where decode would not notice or not say so. Or nil.
+	complete func(data []byte) error
 	// decode reads the pixels.
 	decode func(data []byte) (*Image, error)
 	// metadata tells the EXIF reader how to find an orientation; 0 where there is none.
@@ -51,14 +55,14 @@ type format struct {
 }
 
 var formats = [...]format{
-	{"JPEG", "\xff\xd8\xff", jpegSize, decodeJPEG, exifJPEG},
-	{"PNG", "\x89PNG\r\n\x1a\n", configSize(png.DecodeConfig), decodeWith(png.Decode), exifPNG},
-	{"GIF", "GIF87a", configSize(gif.DecodeConfig), decodeGIF, exifNone},
-	{"GIF", "GIF89a", configSize(gif.DecodeConfig), decodeGIF, exifNone},
-	{"WebP", "RIFF????WEBP", webpSize, decodeWebP, exifWebP},
-	{"TIFF", "II*\x00", configSize(tiff.DecodeConfig), decodeWith(tiff.Decode), exifTIFF},
-	{"TIFF", "MM\x00*", configSize(tiff.DecodeConfig), decodeWith(tiff.Decode), exifTIFF},
-	{"BMP", "BM", configSize(bmp.DecodeConfig), decodeWith(bmp.Decode), exifNone},
+	{"JPEG", "\xff\xd8\xff", jpegSize, nil, decodeJPEG, exifJPEG},
+	{"PNG", "\x89PNG\r\n\x1a\n", configSize(png.DecodeConfig), checkPNGChunks, decodeWith(png.Decode), exifPNG},
+	{"GIF", "GIF87a", configSize(gif.DecodeConfig), checkGIFBlocks, decodeGIF, exifNone},
+	{"GIF", "GIF89a", configSize(gif.DecodeConfig), checkGIFBlocks, decodeGIF, exifNone},
+	{"WebP", "RIFF????WEBP", configSize(webp.DecodeConfig), checkRIFFSize, decodeWebP, exifWebP},
+	{"TIFF", "II*\x00", configSize(tiff.DecodeConfig), checkTIFFExtents, decodeWith(tiff.Decode), exifTIFF},
+	{"TIFF", "MM\x00*", configSize(tiff.DecodeConfig), checkTIFFExtents, decodeWith(tiff.Decode), exifTIFF},
+	{"BMP", "BM", configSize(bmp.DecodeConfig), nil, decodeWith(bmp.Decode), exifNone},
 }
 
 // signatureLen is the length of the longest signature.
@@ -154,6 +158,9 @@ func (d Decoder) decode(data []byte) (*Image, error) {
 	w, h, err := f.safeSize(data)
 	if err == nil {
 		err = checkSize(w, h, maxPixels)
+	}
+	if !errors.Is(err, ErrTooLarge) && f.complete != nil {
+		err = cmp.Or(f.complete(data), err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.name, classify(err))

@@ -2,17 +2,14 @@ package imaging
 
 import (
 	"bytes"
+	"fmt"
 	"image"
 	"image/gif"
-	"io"
 )
 
 // decodeGIF returns the first frame on the canvas of the whole animation. Where the frame does not cover the canvas
 // stands the transparent colour if there is one, else the palette's first, as in Pillow.
 func decodeGIF(data []byte) (*Image, error) {
-	if err := checkGIFBlocks(data); err != nil {
-		return nil, err
-	}
 	config, err := gif.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
 		return nil, err
@@ -47,6 +44,7 @@ func decodeGIF(data []byte) (*Image, error) {
 // checkGIFBlocks walks all blocks up to the trailer. image/gif stops reading after the first frame and would not notice
 // that a file is cut short.
 func checkGIFBlocks(data []byte) error {
+	errGIFEnds := fmt.Errorf("%w: after %d bytes", ErrTruncated, len(data))
 	skipTable := func(i int, flags byte) int {
 		if flags&0x80 != 0 {
 			i += 3 << (flags&7 + 1)
@@ -54,7 +52,7 @@ func checkGIFBlocks(data []byte) error {
 		return i
 	}
 	if len(data) < 13 {
-		return io.ErrUnexpectedEOF
+		return errGIFEnds
 	}
 	i := skipTable(13, data[10])
 	for i < len(data) {
@@ -65,7 +63,7 @@ func checkGIFBlocks(data []byte) error {
 			i += 2
 		case 0x2c: // frame: position, size, flags, colour table, code size, sub-blocks
 			if i+10 > len(data) {
-				return io.ErrUnexpectedEOF
+				return errGIFEnds
 			}
 			i = skipTable(i+10, data[i+9]) + 1
 		default: // image/gif will say what it makes of it
@@ -73,7 +71,7 @@ func checkGIFBlocks(data []byte) error {
 		}
 		for {
 			if i >= len(data) {
-				return io.ErrUnexpectedEOF
+				return errGIFEnds
 			}
 			n := int(data[i])
 			i += n + 1
@@ -82,5 +80,5 @@ func checkGIFBlocks(data []byte) error {
 			}
 		}
 	}
-	return io.ErrUnexpectedEOF
+	return errGIFEnds
 }

@@ -128,10 +128,10 @@ func transformYCCK(inks *image.CMYK) {
 		for x := range w {
 			y[x], cb[x], cr[x] = 255-pix[4*x], 255-pix[4*x+1], 255-pix[4*x+2]
 		}
-		// The values stored are of inverted inks, so the colour they convert to is the inverse of the ink.
+		// YCCK converts to R G B, whose inverse is C M Y, which Adobe stores inverted: twice inverted, R is the ink C.
 		convertYCbCrRow(rgb, y, cb, cr)
 		for x := range w {
-			pix[4*x], pix[4*x+1], pix[4*x+2] = 255-rgb[3*x], 255-rgb[3*x+1], 255-rgb[3*x+2]
+			copy(pix[4*x:4*x+3], rgb[3*x:3*x+3])
 		}
 	}
 }

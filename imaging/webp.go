@@ -5,30 +5,53 @@ import (
 	"encoding/binary"
 	"fmt"
 	"image"
-	"io"
 
 	"golang.org/x/image/webp"
 )
 
-// webpSize reads the canvas size, having checked that the RIFF container is complete.
-func webpSize(data []byte) (w, h int, err error) {
-	if len(data) < 30 {
-		return 0, 0, io.ErrUnexpectedEOF
+// checkRIFFSize tells whether the file is as long as its container says.
+func checkRIFFSize(data []byte) error {
+	const shortest = 12 + 8 + 10 // RIFF header, chunk header, the header of a picture
+	n := max(int64(binary.LittleEndian.Uint32(data[4:]))+8, shortest)
+	if n > int64(len(data)) {
+		return fmt.Errorf("%w: %d of %d bytes", ErrTruncated, len(data), n)
 	}
-	if n := int64(binary.LittleEndian.Uint32(data[4:])) + 8; n > int64(len(data)) {
-		return 0, 0, fmt.Errorf("%w: %d of %d bytes", ErrTruncated, len(data), n)
-	}
-	const animated = 1 << 1
-	if string(data[12:16]) == "VP8X" && data[20]&animated != 0 {
-		return 0, 0, fmt.Errorf("%w: animation", ErrUnsupported)
-	}
-	c, err := webp.DecodeConfig(bytes.NewReader(data))
-	return c.Width, c.Height, err
+	return nil
 }
 
-// decodeWebP reads planes with x/image/webp; upsampling and colour conversion of lossy images are ours, because
-// x/image hands VP8's limited-range planes out as if they were JPEG's.
+// decodeWebP decodes a still picture, or an animation's first frame on a black canvas.
 func decodeWebP(data []byte) (*Image, error) {
+	const animated = 1 << 1
+	if string(data[12:16]) != "VP8X" || data[20]&animated == 0 {
+		return decodeWebPStill(data)
+	}
+	frame, err := firstWebPFrame(data)
+	if err != nil {
+		return nil, err
+	}
+	// The frame's size has to fit the canvas before memory is spent on it.
+	canvasW, canvasH := uint24(data[24:])+1, uint24(data[27:])+1
+	if frame.x+frame.w > canvasW || frame.y+frame.h > canvasH {
+		return nil, fmt.Errorf("%w: frame of %d x %d pixels at (%d, %d) on a canvas of %d x %d",
+			ErrCorrupt, frame.w, frame.h, frame.x, frame.y, canvasW, canvasH)
+	}
+	c, err := webp.DecodeConfig(bytes.NewReader(frame.file))
+	if err != nil {
+		return nil, err
+	}
+	if c.Width != frame.w || c.Height != frame.h {
+		return nil, fmt.Errorf("%w: frame of %d x %d pixels announced as %d x %d", ErrCorrupt, c.Width, c.Height, frame.w, frame.h)
+	}
+	im, err := decodeWebPStill(frame.file)
+	if err != nil {
+		return nil, err
+	}
+	return im.Crop(-frame.x, -frame.y, canvasW, canvasH), nil
+}
+
+// decodeWebPStill reads planes with x/image/webp; upsampling and colour conversion of lossy images are ours, because
+// x/image hands VP8's limited-range planes out as if they were JPEG's.
+func decodeWebPStill(data []byte) (*Image, error) {
 	m, err := webp.Decode(bytes.NewReader(data))
 	if err != nil {
 		return nil, err
