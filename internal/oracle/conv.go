@@ -1,0 +1,115 @@
+package oracle
+
+import "math"
+
+// Conv is a convolution with kernel W [Kh,Kw,Ci,Co] and Pad zeros on all four sides.
+type Conv struct {
+	Kh, Kw, Ci, Co, Stride, Pad int
+	W                           []float64
+}
+
+// taps calls f for each output pixel of image n and each tap that lies inside, with the first indices of the pixel of
+// the input, of the pixel of the output, and of the tap's [Ci,Co] part of the kernel.
+func (c Conv) taps(x, y Map, n int, f func(x, y, w int)) {
+	for i := range y.H {
+		for j := range y.W {
+			for kh := range c.Kh {
+				for kw := range c.Kw {
+					h, w := i*c.Stride+kh-c.Pad, j*c.Stride+kw-c.Pad
+					if h >= 0 && h < x.H && w >= 0 && w < x.W {
+						f(((n*x.H+h)*x.W+w)*x.C, ((n*y.H+i)*y.W+j)*y.C, (kh*c.Kw+kw)*c.Ci*c.Co)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Forward returns the convolution of x.
+func (c Conv) Forward(x Map) Map {
+	side := func(n, k int) int { return (n+2*c.Pad-k)/c.Stride + 1 }
+	y := NewMap(x.N, side(x.H, c.Kh), side(x.W, c.Kw), c.Co)
+	each(x.N, func(n int) {
+		c.taps(x, y, n, func(xi, yi, wi int) {
+			out := y.V[yi:][:c.Co]
+			for ci, v := range x.V[xi:][:c.Ci] {
+				for co, w := range c.W[wi+ci*c.Co:][:c.Co] {
+					out[co] += v * w
+				}
+			}
+		})
+	})
+	return y
+}
+
+// Backward returns the gradients of x and W, given dy, that of the output.
+func (c Conv) Backward(x, dy Map) (dx Map, dw []float64) {
+	dx = Like(x)
+	parts := make([][]float64, x.N)
+	each(x.N, func(n int) {
+		part := make([]float64, len(c.W))
+		parts[n] = part
+		c.taps(x, dy, n, func(xi, yi, wi int) {
+			d := dy.V[yi:][:c.Co]
+			for ci, v := range x.V[xi:][:c.Ci] {
+				row, grad := c.W[wi+ci*c.Co:][:c.Co], part[wi+ci*c.Co:][:c.Co]
+				sum := 0.0
+				for co, g := range d {
+					sum += g * row[co]
+					grad[co] += g * v
+				}
+				dx.V[xi+ci] += sum
+			}
+		})
+	})
+	dw = make([]float64, len(c.W))
+	for _, part := range parts {
+		for i, v := range part {
+			dw[i] += v
+		}
+	}
+	return dx, dw
+}
+
+// Standardise brings each of the co filters of w [...,Co] to mean 0 and variance 1, with epsilon added to the
+// variance.
+func Standardise(w []float64, co int, epsilon float64) []float64 {
+	out := make([]float64, len(w))
+	for c := range co {
+		mean, sigma := filterMoments(w, c, co, epsilon)
+		for i := c; i < len(w); i += co {
+			out[i] = (w[i] - mean) / sigma
+		}
+	}
+	return out
+}
+
+// StandardiseBackward returns the gradient of w, given g, that of Standardise(w).
+func StandardiseBackward(w, g []float64, co int, epsilon float64) []float64 {
+	dw := make([]float64, len(w))
+	n := float64(len(w) / co)
+	for c := range co {
+		mean, sigma := filterMoments(w, c, co, epsilon)
+		var sum, dot float64
+		for i := c; i < len(w); i += co {
+			sum += g[i]
+			dot += g[i] * (w[i] - mean) / sigma
+		}
+		for i := c; i < len(w); i += co {
+			dw[i] = (g[i] - sum/n - (w[i]-mean)/sigma*dot/n) / sigma
+		}
+	}
+	return dw
+}
+
+func filterMoments(w []float64, c, co int, epsilon float64) (mean, sigma float64) {
+	n := float64(len(w) / co)
+	for i := c; i < len(w); i += co {
+		mean += w[i] / n
+	}
+	variance := 0.0
+	for i := c; i < len(w); i += co {
+		variance += (w[i] - mean) * (w[i] - mean) / n
+	}
+	return mean, math.Sqrt(variance + epsilon)
+}
