@@ -121,6 +121,18 @@ func (g *GroupNorm) prepareTask(_, i int) {
 	}
 }
 
+// Output returns relu(norm(x)), a new map [N,H,W,C], by the kernel that the next convolution applies while it packs.
+// No pass needs it; it shows what went through ReLU.
+func (g *GroupNorm) Output() *Map {
+	y := NewMap(g.x.N, g.x.H, g.x.W, g.x.C)
+	size := g.x.Pixels() * g.channels
+	for n := range g.x.N {
+		per := n * g.channels
+		kernels.Affine(y.Data[n*size:], g.channels, g.x.Data[n*size:], g.channels, g.x.Pixels(), g.channels, g.scale[per:], g.shift[per:], 0)
+	}
+	return y
+}
+
 // imageSlots returns the first and last piece of an image.
 func (m *moments) imageSlots(image int) (first, last int) {
 	b := m.blocks

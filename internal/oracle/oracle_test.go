@@ -16,14 +16,6 @@ func random(r *rand.Rand, n int) []float64 {
 
 func randomMap(r *rand.Rand, n, h, w, c int) Map { return Map{n, h, w, c, random(r, n*h*w*c)} }
 
-func dot(a, b []float64) float64 {
-	sum := 0.0
-	for i := range a {
-		sum += a[i] * b[i]
-	}
-	return sum
-}
-
 // differences fails unless grad is the gradient of f with respect to x, by central differences.
 func differences(t *testing.T, name string, x, grad []float64, f func() float64) {
 	t.Helper()
