@@ -44,7 +44,7 @@ var TinyImageNet64 = Recipe{
 	MinArea: 0.35,
 	Flip:    true,
 
-	Epochs: 20,
+	Epochs: 14,
 	Batch:  128,
 	Loss:   train.Softmax,
 
