@@ -1,65 +1,35 @@
-package imaging
+package imaging_test
 
 import (
-	"archive/zip"
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"image"
 	"image/png"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/weights"
 )
 
-// goldenDir is the folder of reference numbers; the README in it says where they come from.
-func goldenDir(t testing.TB) string {
-	dir := os.Getenv("BIT_GOLDEN")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared", "golden")
+func goldenProcessor(t testing.TB) *imaging.Processor {
+	data, err := os.ReadFile(filepath.Join(imaging.GoldenDir(t), "hf-tiny", "preprocessor_config.json"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) == 0 {
-		t.Fatalf("reference numbers are missing: %v (folder %q, %d entries); set BIT_GOLDEN", err, dir, len(entries))
+	p := new(imaging.Processor)
+	if err := json.Unmarshal(data, p); err != nil {
+		t.Fatal(err)
 	}
-	return dir
+	return p
 }
 
-func goldenImage(t testing.TB, name string) []byte {
-	data, err := os.ReadFile(filepath.Join(goldenDir(t), "images", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
-// goldenPixels reads NAME/pixel_values.npy, float32 of shape (1, 3, H, W), from hf-tiny/arrays.npz and returns it in
-// H W C order.
-func goldenPixels(t testing.TB, name string, h, w int) []float32 {
-	z, err := zip.OpenReader(filepath.Join(goldenDir(t), "hf-tiny", "arrays.npz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer z.Close()
-	f, err := z.Open(name + "/pixel_values.npy")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := h * w * 3 * 4
-	if header := string(raw[:max(len(raw)-n, 0)]); !strings.Contains(header, "'<f4'") || !strings.Contains(header, "'fortran_order': False") || !strings.Contains(header, "3, 64, 64") {
-		t.Fatalf("%s: unexpected array %q", name, header)
-	}
-	chw := make([]float32, h*w*3)
-	if err := binary.Read(bytes.NewReader(raw[len(raw)-n:]), binary.LittleEndian, chw); err != nil {
-		t.Fatal(err)
-	}
+// toHWC turns three planes of h x w values into pixels of three.
+func toHWC(chw []float32, h, w int) []float32 {
 	hwc := make([]float32, len(chw))
 	for c := range 3 {
 		for i := range h * w {
@@ -69,18 +39,6 @@ func goldenPixels(t testing.TB, name string, h, w int) []float32 {
 	return hwc
 }
 
-func goldenProcessor(t testing.TB) *Processor {
-	data, err := os.ReadFile(filepath.Join(goldenDir(t), "hf-tiny", "preprocessor_config.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := new(Processor)
-	if err := json.Unmarshal(data, p); err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
 // deviation compares processed pixels with the reference's in 8-bit steps.
 type deviation struct {
 	values, differing, above2, largest int
@@ -88,7 +46,7 @@ type deviation struct {
 	largestFloat float64
 }
 
-func compareGolden(p *Processor, got, want []float32) deviation {
+func compareGolden(p *imaging.Processor, got, want []float32) deviation {
 	d := deviation{values: len(want)}
 	for i := range want {
 		c := i % 3
@@ -114,7 +72,7 @@ func compareGolden(p *Processor, got, want []float32) deviation {
 
 // TestGoldenPixelValues compares every file that the reference could read with what it made of it.
 func TestGoldenPixelValues(t *testing.T) {
-	dir := goldenDir(t)
+	dir := imaging.GoldenDir(t)
 	raw, err := os.ReadFile(filepath.Join(dir, "hf-tiny", "case.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -129,16 +87,20 @@ func TestGoldenPixelValues(t *testing.T) {
 	if len(cases) == 0 {
 		t.Fatal("no cases")
 	}
+	arrays, err := weights.ReadNpz(filepath.Join(dir, "hf-tiny", "arrays.npz"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	p := goldenProcessor(t)
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			data := goldenImage(t, name)
-			var im *Image
+			data := imaging.GoldenImage(t, name)
+			var im *imaging.Image
 			var err error
 			if name == "camera-gray16.png" {
 				im = clippedGray16(t, data)
 			} else {
-				im, err = Decoder{KeepOrientation: true}.Decode(data)
+				im, err = imaging.Decoder{KeepOrientation: true}.Decode(data)
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -154,7 +116,11 @@ func TestGoldenPixelValues(t *testing.T) {
 			if c.Raises != "" {
 				return // one-pixel.png: nothing to compare with, but it must work
 			}
-			d := compareGolden(p, got, goldenPixels(t, name, 64, 64))
+			want := arrays[name+"/pixel_values"]
+			if !slices.Equal(want.Shape, []int{1, 3, h, w}) || len(want.Float32) != len(got) {
+				t.Fatalf("pixel_values of shape %v", want.Shape)
+			}
+			d := compareGolden(p, got, toHWC(want.Float32, h, w))
 			t.Logf("%d of %d 8-bit values differ, by at most %d, %d by more than 2; floats of equal values differ by at most %.2g",
 				d.differing, d.values, d.largest, d.above2, d.largestFloat)
 			if d.largestFloat != 0 {
@@ -172,14 +138,14 @@ func TestGoldenPixelValues(t *testing.T) {
 }
 
 // clippedGray16 reads a 16-bit gray PNG as the reference does: values above 255 become 255. That is a quirk of one Pillow
-// release which [Decode] does not share; all later steps are held against it.
-func clippedGray16(t *testing.T, data []byte) *Image {
+// release which Decode does not share; all later steps are held against it.
+func clippedGray16(t *testing.T, data []byte) *imaging.Image {
 	m, err := png.Decode(bytes.NewReader(data))
 	if err != nil {
 		t.Fatal(err)
 	}
 	gray := m.(*image.Gray16)
-	im := NewImage(gray.Rect.Dx(), gray.Rect.Dy())
+	im := imaging.NewImage(gray.Rect.Dx(), gray.Rect.Dy())
 	for i := range im.Pix {
 		x, y := i/3%im.W, i/3/im.W
 		im.Pix[i] = uint8(min(gray.Gray16At(x, y).Y, 255))
