@@ -1,0 +1,134 @@
+package bit
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"math"
+	"slices"
+
+	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/resnet"
+)
+
+// Prediction is one class and how likely the model thinks it.
+type Prediction struct {
+	Label string  `json:"label"` // readable name, "class 17" if the model has none
+	Index int     `json:"index"` // of the class among the outputs
+	Score float32 `json:"score"` // softmax, in [0, 1]; those of all classes sum to 1
+}
+
+// ErrNotFinite means that a network's outputs for a picture are not all numbers: its weights are broken.
+var ErrNotFinite = errors.New("the network's outputs are not finite numbers")
+
+// Classify returns the k most likely classes of a picture, the best first; among equals the lower index comes first.
+// k <= 0, or more than there are classes, means all of them.
+func (m *Model) Classify(img image.Image, k int) ([]Prediction, error) {
+	in, err := m.prepare(img)
+	if err != nil {
+		return nil, err
+	}
+	logits, err := m.Logits(in.x, 1, in.h, in.w)
+	if err != nil {
+		return nil, err
+	}
+	return m.top(logits, k)
+}
+
+// ClassifyFile is Classify for a picture file: JPEG, PNG, GIF, BMP, TIFF or WebP. Its errors are those of
+// [imaging.DecodeFile] and name the file.
+func (m *Model) ClassifyFile(path string, k int) ([]Prediction, error) {
+	img, err := imaging.DecodeFile(path)
+	if err != nil {
+		return nil, err
+	}
+	p, err := m.Classify(img, k)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return p, nil
+}
+
+// Logits returns the outputs [n, classes] of the network for prepared input x [n, h, w, channels], which need not be
+// of the size that Processor makes.
+func (m *Model) Logits(x []float32, n, h, w int) ([]float32, error) {
+	logits := make([]float32, max(0, n)*m.net.Classes)
+	err := m.pass(func(p *resnet.Predictor) error { return p.Logits(logits, x, n, h, w) })
+	if err != nil {
+		return nil, err
+	}
+	return logits, nil
+}
+
+// Features returns the pooled features of each picture, the input of the network's last layer: a vector of
+// Config().FeatureWidth() numbers that describes the picture and serves well for tasks the model was not made for.
+func (m *Model) Features(ctx context.Context, imgs ...image.Image) ([][]float32, error) {
+	features := make([][]float32, len(imgs))
+	for i, img := range imgs {
+		if err := context.Cause(ctx); err != nil {
+			return nil, err
+		}
+		in, err := m.prepare(img)
+		if err != nil {
+			return nil, fmt.Errorf("picture %d: %w", i, err)
+		}
+		features[i] = make([]float32, m.net.FeatureWidth())
+		err = m.pass(func(p *resnet.Predictor) error { return p.Features(features[i], in.x, 1, in.h, in.w) })
+		if err != nil {
+			return nil, fmt.Errorf("picture %d: %w", i, err)
+		}
+	}
+	return features, nil
+}
+
+// input is a prepared picture, [h, w, 3].
+type input struct {
+	x    []float32
+	h, w int
+}
+
+// prepare makes a picture the network's input.
+func (m *Model) prepare(img image.Image) (input, error) {
+	if m.net.Channels != 3 {
+		return input{}, fmt.Errorf("the network takes %d channels, a picture has 3", m.net.Channels)
+	}
+	im, ok := img.(*imaging.Image)
+	if !ok {
+		im = imaging.FromImage(img)
+	}
+	if im.W < 1 || im.H < 1 {
+		return input{}, fmt.Errorf("a picture of %d x %d pixels: %w", im.W, im.H, imaging.ErrNotImage)
+	}
+	w, h := m.processor.OutputSize(im.W, im.H)
+	in := input{x: make([]float32, w*h*3)}
+	var err error
+	in.h, in.w, err = m.processor.Process(im, in.x)
+	return in, err
+}
+
+// top returns the k best classes of one picture's logits.
+func (m *Model) top(logits []float32, k int) ([]Prediction, error) {
+	best, sum := math.Inf(-1), 0.0
+	for _, v := range logits {
+		if v := float64(v); math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, ErrNotFinite
+		}
+		best = max(best, float64(v))
+	}
+	order := make([]int, len(logits))
+	for i, v := range logits {
+		order[i] = i
+		sum += math.Exp(float64(v) - best)
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(logits[b], logits[a]) })
+	if k > 0 && k < len(order) {
+		order = order[:k]
+	}
+	predictions := make([]Prediction, len(order))
+	for i, class := range order {
+		predictions[i] = Prediction{m.Label(class), class, float32(math.Exp(float64(logits[class])-best) / sum)}
+	}
+	return predictions, nil
+}

@@ -1,0 +1,180 @@
+package bit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"sync"
+
+	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/internal/par"
+	"github.com/bigtransfer/bit/models"
+	"github.com/bigtransfer/bit/resnet"
+	"github.com/bigtransfer/bit/weights"
+)
+
+// DefaultModel is the name of the embedded model that an empty reference means.
+const DefaultModel = models.Tiny
+
+// DefaultResolution is the side in pixels to which pictures are squashed for a model that does not say how to prepare
+// them, as official files do not: BiT's evaluation of images of 96x96 pixels and more (big_transfer bit_hyperrule.py).
+// Smaller ones were evaluated at 128; see [Opener].
+const DefaultResolution = 480
+
+// Model is a network with what belongs to its use: labels, and how pictures are prepared for it.
+type Model struct {
+	name      string
+	format    string
+	net       *resnet.Network
+	labels    []string           // nil if the classes have no names
+	processor *imaging.Processor // never nil
+	threads   int
+
+	mu        sync.Mutex // guards what follows, made at the first pass
+	predictor *resnet.Predictor
+}
+
+// ModelNotFoundError says that a reference is neither the name of an embedded model nor an existing file or folder.
+// It is an [fs.ErrNotExist].
+type ModelNotFoundError struct{ Ref string }
+
+func (e *ModelNotFoundError) Error() string {
+	return fmt.Sprintf("no model %q: expected %s, an .npz file, or a folder with config.json and model.safetensors", e.Ref, DefaultModel)
+}
+
+// Is reports whether target is [fs.ErrNotExist].
+func (e *ModelNotFoundError) Is(target error) bool { return target == fs.ErrNotExist }
+
+// Opener opens models with settings of its own. The zero value is what [Open] uses.
+type Opener struct {
+	Threads    int // to compute with; 0 for one per CPU
+	Resolution int // side in pixels to which pictures are squashed; 0 for what the model says, or else DefaultResolution
+}
+
+// Open opens a model. ref is "" or [DefaultModel] for the one inside this package, the path of an official .npz file, or
+// that of a folder in Hugging Face's layout. (A folder that is named like the embedded model is "./BiT-Tiny-R26x0.5".)
+//
+// The errors are a [*ModelNotFoundError], those of package weights, which name the tensor or file that is wrong, and the
+// context's.
+func Open(ctx context.Context, ref string) (*Model, error) { return Opener{}.Open(ctx, ref) }
+
+// Open is the function [Open] with o's settings.
+func (o Opener) Open(ctx context.Context, ref string) (*Model, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	file, err := open(ref)
+	if err != nil {
+		return nil, err
+	}
+	if err := context.Cause(ctx); err != nil { // large files take their time
+		return nil, err
+	}
+	net, err := file.Network()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ref, err)
+	}
+	m := &Model{name: ref, format: file.Format, net: net, labels: file.Labels, processor: file.Preprocessor, threads: o.Threads}
+	if m.name == "" {
+		m.name = DefaultModel
+	}
+	if m.labels == nil {
+		m.labels = knownLabels(net.Classes)
+	}
+	if m.processor == nil {
+		m.processor = imaging.Squash(DefaultResolution, imaging.Bilinear)
+	}
+	if o.Resolution != 0 {
+		p := imaging.Squash(o.Resolution, m.processor.Resample)
+		p.DoRescale, p.RescaleFactor = m.processor.DoRescale, m.processor.RescaleFactor
+		p.DoNormalize, p.Mean, p.Std = m.processor.DoNormalize, m.processor.Mean, m.processor.Std
+		if err := p.Validate(); err != nil {
+			return nil, err
+		}
+		m.processor = p
+	}
+	return m, nil
+}
+
+func open(ref string) (*weights.Model, error) {
+	if ref == "" || ref == models.Tiny {
+		return weights.OpenFS(models.FS(), models.Tiny)
+	}
+	m, err := weights.Open(ref)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, stat := os.Stat(ref); errors.Is(stat, fs.ErrNotExist) {
+			return nil, &ModelNotFoundError{ref}
+		}
+	}
+	return m, err
+}
+
+// Name returns the reference that the model was opened by.
+func (m *Model) Name() string { return m.name }
+
+// Format returns the format of the file that the model was read from: weights.FormatNpz, weights.FormatHuggingFace, or
+// "" for a model that comes from no file.
+func (m *Model) Format() string { return m.format }
+
+// Config returns the architecture.
+func (m *Model) Config() resnet.Config { return m.net.Config }
+
+// Labels returns the names of the classes in the order of the outputs, or nil if they have none. The caller must not
+// change them.
+func (m *Model) Labels() []string { return m.labels }
+
+// Label returns the name of a class, "class 17" if it has none.
+func (m *Model) Label(class int) string {
+	if m.labels == nil {
+		return fmt.Sprintf("class %d", class)
+	}
+	return m.labels[class]
+}
+
+// Processor returns how pictures are prepared for the model. It is a copy.
+func (m *Model) Processor() *imaging.Processor {
+	p := *m.processor
+	return &p
+}
+
+// Save writes the model as a Hugging Face model directory with 32-bit weights, which read back to the same bits.
+// See [weights.SaveHF] for how a directory that exists is treated, and for other ways to write it.
+func (m *Model) Save(dir string, card weights.Card) error {
+	return weights.SaveHF(dir, weights.FromNetwork(m.net, m.labels, m.processor), weights.F32, card)
+}
+
+// Untrained returns a model of the same architecture, labels and preparation whose weights are drawn at random, to
+// train from scratch.
+func (m *Model) Untrained(seed uint64) (*Model, error) {
+	net, err := resnet.NewNetwork(m.net.Config)
+	if err != nil {
+		return nil, err
+	}
+	net.Init(rand.New(rand.NewPCG(seed, untrainedStream)))
+	return m.derive("", net, m.labels, m.processor), nil
+}
+
+// untrainedStream keeps these random numbers apart from others of the same seed.
+const untrainedStream = 0x756e747261696e65 // "untraine"
+
+// derive returns a new model that computes with the same threads.
+func (m *Model) derive(name string, net *resnet.Network, labels []string, p *imaging.Processor) *Model {
+	return &Model{name: name, net: net, labels: labels, processor: p, threads: m.threads}
+}
+
+// pass runs the network while no one else does.
+func (m *Model) pass(run func(p *resnet.Predictor) error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.predictor == nil {
+		pool := par.New(m.threads)
+		m.predictor = m.net.NewPredictor(pool)
+		// The pool's goroutines do not know the model, so they can end with it.
+		runtime.AddCleanup(m, (*par.Pool).Close, pool)
+	}
+	return run(m.predictor)
+}
