@@ -27,8 +27,8 @@ func splitOf(dir string) string {
 	return ""
 }
 
-// isImageName reports whether a file name ends like one of the formats that package imaging decodes.
-func isImageName(name string) bool {
+// IsImageName reports whether a file name ends like one of the formats that package imaging decodes.
+func IsImageName(name string) bool {
 	switch strings.ToLower(path.Ext(name)) {
 	case ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp":
 		return true
@@ -205,7 +205,7 @@ func (l *lister) images(paths []string, dir string, depth int) ([]string, error)
 		return nil, err
 	}
 	for _, name := range files {
-		if p := path.Join(dir, name); isImageName(name) {
+		if p := path.Join(dir, name); IsImageName(name) {
 			paths = append(paths, p)
 		} else {
 			l.skip(p, reasonNotImage)
@@ -223,7 +223,7 @@ func (l *lister) images(paths []string, dir string, depth int) ([]string, error)
 func (l *lister) skipLoose(dir string, files []string) {
 	for _, name := range files {
 		reason := reasonNotImage
-		if isImageName(name) {
+		if IsImageName(name) {
 			reason = reasonNoClass
 		}
 		l.skip(path.Join(dir, name), reason)

@@ -93,7 +93,12 @@ what training writes.
 	root.SetErr(a.stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
+		a.newClassifyCommand(),
+		a.newFinetuneCommand(),
 		a.newPretrainCommand(),
+		a.newEvaluateCommand(),
+		a.newInfoCommand(),
+		a.newVerifyCommand(),
 	)
 	for _, cmd := range root.Commands() {
 		cmd.Long += "\n\n" + exitCodes

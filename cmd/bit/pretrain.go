@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -84,6 +83,9 @@ depend neither on interruptions nor on the number of threads.`,
 
 // plan applies the flags to the recipe.
 func (o *pretrainOptions) plan() (pretrain.Recipe, error) {
+	if o.epochs < 0 || o.batch < 0 || o.learningRate < 0 || o.warmUp < 0 || o.size < 0 {
+		return pretrain.Recipe{}, usagef("--epochs, --batch, --learning-rate, --warm-up and --size must not be negative")
+	}
 	for _, r := range recipes() {
 		if r.name != o.recipe {
 			continue
@@ -122,6 +124,9 @@ func (o *pretrainOptions) config(classes int) resnet.Config {
 }
 
 func (a *app) pretrain(ctx context.Context, dir string, o pretrainOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
 	recipe, err := o.plan()
 	if err != nil {
 		return err
@@ -134,7 +139,7 @@ func (a *app) pretrain(ctx context.Context, dir string, o pretrainOptions) error
 	if err != nil {
 		return usageError{err}
 	}
-	opt := pretrain.Options{Seed: o.seed, MicroBatch: o.microBatch}
+	opt := pretrain.Options{Seed: o.seed, MicroBatch: o.chooseMicroBatch(net.Config, recipe.Side, recipe.Batch)}
 	if opt.Options, err = o.options(); err != nil {
 		return err
 	}
@@ -147,7 +152,7 @@ func (a *app) pretrain(ctx context.Context, dir string, o pretrainOptions) error
 		net.Depths, net.StemWidth, net.Groups, float64(net.NumParams())/1e6, float64(net.MACs(recipe.Side, recipe.Side))/1e6, recipe.Side)
 	fmt.Fprintf(a.stderr, "data       %s\n", describeData(dir, ds))
 	fmt.Fprintf(a.stderr, "recipe     %s\n", describeRecipe(recipe, len(ds.Train)))
-	fmt.Fprintf(a.stderr, "machine    %s\n", describeMachine(o.threads))
+	fmt.Fprintf(a.stderr, "machine    %s, micro-batches of %d\n", describeMachine(o.threads), opt.MicroBatch)
 
 	log := newTrainingLog(a.stderr, len(ds.Train), recipe.Batch, split)
 	log.attach(&opt.Options)
@@ -162,15 +167,15 @@ func (a *app) pretrain(ctx context.Context, dir string, o pretrainOptions) error
 		dtype = weights.F16
 	}
 	card := weights.Card{
-		Name:     filepath.Base(filepath.Clean(o.output)),
+		Name:     baseName(o.output),
 		Summary:  fmt.Sprintf("An image classifier for %d classes, trained from random weights.", len(ds.Classes)),
-		Datasets: []string{filepath.Base(filepath.Clean(dir))},
+		Datasets: []string{baseName(dir)},
 		Data:     describeData(dir, ds),
 		Recipe:   describeRecipe(recipe, len(ds.Train)),
 		Command:  a.command(),
 		Time:     log.took(),
 		Hardware: describeMachine(o.threads),
-		Results:  cardResults(filepath.Base(filepath.Clean(dir)), split, result.Eval),
+		Results:  cardResults(baseName(dir), split, result.Eval),
 		Limits: fmt.Sprintf("It knows the %d classes of its training data and no others: a picture of anything else gets one of them, "+
 			"sometimes with a high score. It saw images of %d pixels a side. It has not been examined for bias.", len(ds.Classes), recipe.Side),
 	}

@@ -85,7 +85,7 @@ func (l *trainingLog) step(p train.Progress) {
 	if p.Step-l.first >= 4 { // the first steps also plan memory and fill caches
 		left = duration(p.Remaining) + " left"
 	}
-	l.show(fmt.Sprintf("step %*d/%d %3d %%  loss %.3f  accuracy %4.1f %%  rate %.3g  %.3g images/s  %s",
+	l.show(fmt.Sprintf("step %*d/%d %3d %%  loss %.3f  accuracy %4.1f %%  rate %.3g  %.0f images/s  %s",
 		len(fmt.Sprint(p.Total)), p.Step, p.Total, 100*p.Step/p.Total, p.Loss, 100*p.Accuracy, p.LearningRate, p.ImagesPerSecond, left))
 }
 
@@ -96,12 +96,12 @@ func (l *trainingLog) evaluated(step int, r eval.Result) {
 	}
 }
 
-// took returns how long the run lasted, or 0 if an earlier process did a part of it.
+// took returns how long the run lasted, in whole seconds, or 0 if an earlier process did a part of it.
 func (l *trainingLog) took() time.Duration {
 	if l.first != 1 {
 		return 0
 	}
-	return time.Since(l.start)
+	return time.Since(l.start).Truncate(time.Second)
 }
 
 func scores(r eval.Result) string {

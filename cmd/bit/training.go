@@ -11,6 +11,7 @@ import (
 
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/internal/cpu"
+	"github.com/bigtransfer/bit/resnet"
 	"github.com/bigtransfer/bit/train"
 )
 
@@ -21,6 +22,7 @@ type trainingOptions struct {
 	seed       uint64
 	threads    int
 	microBatch int
+	memory     float64 // GiB
 	cacheMiB   int64
 	json       bool
 }
@@ -31,7 +33,8 @@ func (o *trainingOptions) addFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.resume, "resume", false, "go on with the run whose checkpoint is in the output folder")
 	f.Uint64Var(&o.seed, "seed", 0, "seed of everything random")
 	f.IntVar(&o.threads, "threads", 0, "threads to compute with; changes the speed, not the result (default one per CPU)")
-	f.IntVar(&o.microBatch, "micro-batch", 0, "most images in memory at once; a smaller number takes less memory")
+	f.IntVar(&o.microBatch, "micro-batch", 0, "most images in memory at once; changes only how sums are rounded (default what --memory holds)")
+	f.Float64Var(&o.memory, "memory", 4, "memory for activations, in GiB")
 	f.Int64Var(&o.cacheMiB, "cache", 1024, "memory for decoded pictures, in MiB")
 	f.BoolVar(&o.json, "json", false, "print the final scores as JSON")
 	if err := cmd.MarkFlagRequired("output"); err != nil {
@@ -80,9 +83,30 @@ func (a *app) reportSkipped(skipped []data.Skipped) {
 	}
 }
 
+// chooseMicroBatch returns the most images to hold at once: as many as --memory has room for, unless told, but not more
+// than the batch. It does not look at the machine, so that the same command gives the same bits everywhere.
+func (o *trainingOptions) chooseMicroBatch(c resnet.Config, side, batch int) int {
+	if o.microBatch > 0 {
+		return min(o.microBatch, batch)
+	}
+	room := o.memory * (1 << 30) / float64(c.TrainingBytes(side, side))
+	return max(1, int(min(room, float64(batch))))
+}
+
+// check reports a flag that makes no sense.
+func (o *trainingOptions) check() error {
+	switch {
+	case o.microBatch < 0:
+		return usagef("--micro-batch %d: want at least 1", o.microBatch)
+	case !(o.memory > 0):
+		return usagef("--memory %v: want a positive number", o.memory)
+	}
+	return nil
+}
+
 // describeData says in words what a model was trained on.
 func describeData(dir string, ds *data.Dataset) string {
-	text := fmt.Sprintf("%s: %d classes, %d training images", filepath.Base(filepath.Clean(dir)), len(ds.Classes), len(ds.Train))
+	text := fmt.Sprintf("%s: %d classes, %d training images", baseName(dir), len(ds.Classes), len(ds.Train))
 	if len(ds.Val) > 0 {
 		text += fmt.Sprintf(", %d validation images", len(ds.Val))
 	}
@@ -99,3 +123,6 @@ func describeMachine(threads int) string {
 	}
 	return fmt.Sprintf("%d threads (%s/%s, %s kernels)", threads, runtime.GOOS, runtime.GOARCH, cpu.Active())
 }
+
+// baseName is the last element of a path, which names a data set or model in a card.
+func baseName(path string) string { return filepath.Base(filepath.Clean(path)) }

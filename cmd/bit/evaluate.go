@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bigtransfer/bit"
+	"github.com/bigtransfer/bit/data"
+)
+
+type evaluateOptions struct {
+	modelOptions
+	split string
+	batch int
+	json  bool
+}
+
+func (a *app) newEvaluateCommand() *cobra.Command {
+	var o evaluateOptions
+	cmd := &cobra.Command{
+		Use:   "evaluate DATA [flags]",
+		Short: "Measure a model on labelled pictures",
+		Long: `Measure a model on labelled pictures: top-1 and top-5 accuracy and mean cross-entropy.
+
+DATA is a folder class/file or train|val|test/class/file, or the unpacked
+Tiny-ImageNet-200. Its test split is used, else its validation split, else all of it.
+Classes are matched to the model's labels by name; DATA may lack some of them.
+
+With --json, the last line is {"top1":…,"top5":…,"loss":…,"images":…}, with accuracies
+between 0 and 1.`,
+		Example: `  bit evaluate tiny-imagenet-200
+  bit evaluate --model my-model --split val my-photos`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.runE(func(ctx context.Context, args []string) error { return a.evaluate(ctx, args[0], o) }),
+	}
+	o.modelOptions.addFlags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&o.split, "split", "", "train, val or test (default test, else val, else everything)")
+	f.IntVar(&o.batch, "batch", 0, "pictures per pass of the network; changes the speed, not the result (default 32)")
+	f.BoolVar(&o.json, "json", false, "print the scores as JSON")
+	return cmd
+}
+
+func (a *app) evaluate(ctx context.Context, dir string, o evaluateOptions) error {
+	if o.batch < 0 {
+		return usagef("--batch %d: want at least 1", o.batch)
+	}
+	m, err := o.open(ctx)
+	if err != nil {
+		return err
+	}
+	ds, err := data.Open(dir)
+	if err != nil {
+		return err
+	}
+	if err := a.matchClasses(ds, m); err != nil {
+		return fmt.Errorf("%s does not fit the model %s: %w", dir, m.Name(), err)
+	}
+	split, examples, err := chooseSplit(ds, o.split)
+	if err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	a.reportSkipped(ds.Skipped)
+	line := &status{out: a.stderr}
+	start := time.Now()
+	result, skipped, err := m.Evaluate(ctx, ds, examples, bit.EvaluateOptions{
+		Batch: o.batch, Workers: o.threads,
+		OnProgress: func(done int) {
+			if line.due() && done < len(examples) {
+				rate := float64(done) / time.Since(start).Seconds()
+				left := time.Duration(float64(len(examples)-done) / rate * float64(time.Second))
+				line.show(fmt.Sprintf("%s: %d/%d images %3d %%  %.0f images/s  %s left", split, done, len(examples), 100*done/len(examples), rate, duration(left)))
+			}
+		},
+	})
+	line.clear()
+	a.reportSkipped(skipped)
+	if err != nil {
+		return err
+	}
+	return a.printScores(split, result, o.json)
+}
+
+// matchClasses numbers the labels of ds as the model does. A model without labels is taken to have the classes of ds
+// in their order, if it has as many.
+func (a *app) matchClasses(ds *data.Dataset, m *bit.Model) error {
+	if m.Labels() != nil {
+		return ds.Relabel(m.Labels())
+	}
+	if have, want := len(ds.Classes), m.Config().Classes; have != want {
+		return fmt.Errorf("the model's %d classes have no names, and the data set has %d", want, have)
+	}
+	fmt.Fprintf(a.stderr, "the model's %d classes have no names; taking those of the data set in their order\n", len(ds.Classes))
+	return nil
+}
+
+// chooseSplit returns the examples of a split, or those to judge a model by if name is "".
+func chooseSplit(ds *data.Dataset, name string) (string, []data.Example, error) {
+	var examples []data.Example
+	switch name {
+	case "":
+		name, examples = ds.EvalSplit()
+	case "train":
+		examples = ds.Train
+	case "val":
+		examples = ds.Val
+	case "test":
+		examples = ds.Test
+	default:
+		return "", nil, usagef("--split %s: want train, val or test", name)
+	}
+	if len(examples) == 0 {
+		return "", nil, fmt.Errorf("%w in the %s split", data.ErrNoImages, name)
+	}
+	return name, examples, nil
+}

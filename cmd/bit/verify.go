@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bigtransfer/bit"
+	"github.com/bigtransfer/bit/weights"
+)
+
+// defaultTolerance is what float32 arithmetic in another order leaves of a float64 reference, with room to spare.
+const defaultTolerance = 1e-4
+
+type verifyOptions struct {
+	tolerance float64
+	threads   int
+	json      bool
+}
+
+func (a *app) newVerifyCommand() *cobra.Command {
+	var o verifyOptions
+	cmd := &cobra.Command{
+		Use:   "verify MODEL REFERENCE [flags]",
+		Short: "Compare a model's outputs with those of a reference",
+		Long: `Compare a model's outputs with those of a reference.
+
+REFERENCE is an .npz file with inputs x0, x1, … (float32, N C H W, prepared as the network
+wants them) and the logits0, logits1, … that another implementation computed from them
+(N classes, float32 or float64). The largest absolute and relative error of each is
+printed. Relative means: to the largest absolute value of those logits.`,
+		Example: `  bit verify BiT-M-R50x1.npz reference.npz
+  bit verify my-model reference.npz --tolerance 1e-5`,
+		Args: cobra.ExactArgs(2),
+		RunE: a.runE(func(ctx context.Context, args []string) error { return a.verify(ctx, args[0], args[1], o) }),
+	}
+	f := cmd.Flags()
+	f.Float64Var(&o.tolerance, "tolerance", defaultTolerance, "largest relative error that passes")
+	f.IntVar(&o.threads, "threads", 0, "threads to compute with; changes the speed, not the result (default one per CPU)")
+	f.BoolVar(&o.json, "json", false, "print one JSON object a line")
+	return cmd
+}
+
+// deviation is how far a model's logits for one input are from the reference's.
+type deviation struct {
+	Input    string  `json:"input"`
+	Shape    []int   `json:"shape"`    // N C H W
+	Absolute float64 `json:"absolute"` // largest difference
+	Relative float64 `json:"relative"` // Absolute over the largest reference logit
+	OK       bool    `json:"ok"`
+}
+
+func (a *app) verify(ctx context.Context, ref, reference string, o verifyOptions) error {
+	if !(o.tolerance >= 0) {
+		return usagef("--tolerance %v: want at least 0", o.tolerance)
+	}
+	arrays, err := weights.ReadNpz(reference)
+	if err != nil {
+		return err
+	}
+	m, err := bit.Opener{Threads: o.threads}.Open(ctx, ref)
+	if err != nil {
+		return err
+	}
+	failed, n := 0, 0
+	for ; ; n++ {
+		x, ok := arrays[fmt.Sprintf("x%d", n)]
+		if !ok {
+			break
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		d, err := deviate(m, x, arrays, n)
+		if err != nil {
+			return fmt.Errorf("%s: %w", reference, err)
+		}
+		if d.OK = d.Relative <= o.tolerance; !d.OK {
+			failed++
+		}
+		if err := a.printDeviation(d, o.json); err != nil {
+			return err
+		}
+	}
+	switch {
+	case n == 0:
+		return fmt.Errorf("%s: expected inputs x0, x1, … and logits0, logits1, …, found no x0", reference)
+	case failed > 0:
+		return fmt.Errorf("%d of %d inputs deviate by more than %v of the largest logit", failed, n, o.tolerance)
+	}
+	return nil
+}
+
+func (a *app) printDeviation(d deviation, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(a.stdout).Encode(d)
+	}
+	verdict := "ok"
+	if !d.OK {
+		verdict = "FAIL"
+	}
+	_, err := fmt.Fprintf(a.stdout, "%-4s %-16s absolute %.3e  relative %.3e  %s\n", d.Input, fmt.Sprint(d.Shape), d.Absolute, d.Relative, verdict)
+	return err
+}
+
+// deviate runs input n of a reference.
+func deviate(m *bit.Model, x weights.Array, arrays map[string]weights.Array, n int) (deviation, error) {
+	c := m.Config()
+	input, output := fmt.Sprintf("x%d", n), fmt.Sprintf("logits%d", n)
+	if len(x.Shape) != 4 || x.Shape[1] != c.Channels || x.Float32 == nil {
+		return deviation{}, fmt.Errorf("%s: expected float32 of shape (N, %d, H, W), found shape %v", input, c.Channels, x.Shape)
+	}
+	want, ok := arrays[output]
+	if !ok {
+		return deviation{}, fmt.Errorf("there is %s but no %s", input, output)
+	}
+	images := x.Shape[0]
+	if len(want.Shape) != 2 || want.Shape[0] != images || want.Shape[1] != c.Classes {
+		return deviation{}, fmt.Errorf("%s: expected shape (%d, %d), found %v", output, images, c.Classes, want.Shape)
+	}
+	got, err := m.Logits(toNHWC(x.Float32, x.Shape), images, x.Shape[2], x.Shape[3])
+	if err != nil {
+		return deviation{}, fmt.Errorf("%s: %w", input, err)
+	}
+	d := deviation{Input: input, Shape: x.Shape}
+	largest := 0.0
+	for i, w := range want.Float64s() {
+		diff := math.Abs(float64(got[i]) - w)
+		if math.IsNaN(diff) || math.IsInf(diff, 0) {
+			return deviation{}, fmt.Errorf("%s: value %d is %v here and %v in the reference: not comparable", output, i, got[i], w)
+		}
+		d.Absolute, largest = max(d.Absolute, diff), max(largest, math.Abs(w))
+	}
+	if d.Relative = d.Absolute; largest > 0 { // all logits 0: an absolute error is all there is
+		d.Relative /= largest
+	}
+	return d, nil
+}
+
+// toNHWC rearranges x from N C H W.
+func toNHWC(x []float32, shape []int) []float32 {
+	n, c, pixels := shape[0], shape[1], shape[2]*shape[3]
+	y := make([]float32, len(x))
+	for image := range n {
+		from, to := x[image*c*pixels:], y[image*c*pixels:]
+		for channel := range c {
+			for p := range pixels {
+				to[p*c+channel] = from[channel*pixels+p]
+			}
+		}
+	}
+	return y
+}
