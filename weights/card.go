@@ -3,10 +3,12 @@ package weights
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 
-	"github.com/goccy/go-yaml"
+	"go.yaml.in/yaml/v3"
 )
 
 // Card is what a README.md says about a model: a YAML header that the hub indexes, then the text for people.
@@ -80,26 +82,27 @@ type cardMetric struct {
 const pipelineTag = "image-classification"
 
 func (c Card) header() cardHeader {
-	h := cardHeader{License: c.License, LibraryName: "transformers", PipelineTag: pipelineTag, Datasets: c.Datasets}
+	h := cardHeader{License: oneLine(c.License), LibraryName: "transformers", PipelineTag: pipelineTag}
 	add := func(list []string, s string) []string {
-		for _, have := range list {
-			if have == s {
-				return list
-			}
+		if s = oneLine(s); s == "" || slices.Contains(list, s) {
+			return list
 		}
 		return append(list, s)
+	}
+	for _, set := range c.Datasets {
+		h.Datasets = add(h.Datasets, set)
 	}
 	for _, tag := range append([]string{"bit", "vision", pipelineTag}, c.Tags...) {
 		h.Tags = add(h.Tags, tag)
 	}
-	model := cardModel{Name: c.name()}
+	model := cardModel{Name: oneLine(c.name())}
 	for _, r := range c.Results {
 		r = r.filled()
 		h.Metrics = add(h.Metrics, r.Metric)
 		model.Results = append(model.Results, cardResult{
 			Task:    cardTask{pipelineTag, "Image Classification"},
-			Dataset: cardDataset{r.Dataset, r.Type, r.Split},
-			Metrics: []cardMetric{{r.Metric, r.Value, r.Name}},
+			Dataset: cardDataset{oneLine(r.Dataset), oneLine(r.Type), oneLine(r.Split)},
+			Metrics: []cardMetric{{oneLine(r.Metric), r.Value, oneLine(r.Name)}},
 		})
 	}
 	if len(model.Results) > 0 {
@@ -189,7 +192,11 @@ func resultTable(results []Result) string {
 	return b.String()
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// oneLine makes a line of a text: white space becomes single spaces, and what does not print goes. The header holds
+// nothing else, since the hub ends it at the first line "---", and some YAML readers refuse control characters.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) }), " ")
+}
 
 // fence makes a code block, with more backticks than the text has in a row.
 func fence(code string) string {

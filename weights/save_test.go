@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/goccy/go-yaml"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/resnet"
@@ -290,7 +290,7 @@ func TestSaveHFReplaces(t *testing.T) {
 // The YAML header is valid whatever the texts are, and says what the card says.
 func TestCard(t *testing.T) {
 	card := Card{
-		Name: `yes: "BiT" #1`, Summary: "A small BiT.", License: "apache-2.0", Tags: []string{"tiny", "bit", "no", "1e3", "- x", "a\nb", "{", "'", "@at", "null"},
+		Name: `yes: "BiT" #1`, Summary: "A small BiT.", License: "apache-2.0", Tags: []string{"tiny", "bit", "no", "1e3", "- x", "a\n---\nb", "{", "'", "@at", "null", "12:30", "\x00", "tab\there", "---", "鳥"},
 		Datasets: []string{"zh-plus/tiny-imagenet"}, Data: "100,000 images.", Recipe: "SGD.", Command: "bit pretrain DATA -o OUT\necho ```", Time: 90 * time.Minute, Hardware: "2 cores",
 		Results: []Result{
 			{Dataset: "Tiny ImageNet: val", Type: "zh-plus/tiny-imagenet", Split: "validation", Name: "Top-1 accuracy", Value: 0.4321, Images: 10000},
@@ -313,7 +313,7 @@ func TestCard(t *testing.T) {
 	}
 	want := map[string]any{
 		"license": "apache-2.0", "library_name": "transformers", "pipeline_tag": "image-classification",
-		"tags":     []any{"bit", "vision", "image-classification", "tiny", "no", "1e3", "- x", "a\nb", "{", "'", "@at", "null"},
+		"tags":     []any{"bit", "vision", "image-classification", "tiny", "no", "1e3", "- x", "a --- b", "{", "'", "@at", "null", "12:30", "tab here", "---", "鳥"},
 		"datasets": []any{"zh-plus/tiny-imagenet"}, "metrics": []any{"accuracy", "loss"},
 		"model-index": []any{map[string]any{"name": `yes: "BiT" #1`, "results": []any{
 			map[string]any{
