@@ -611,10 +611,10 @@ one:
 	JL        one_end
 	VMOVUPS   (CX)(BX*1), Y1
 	VMOVUPS   (AX)(BX*1), Y2
-	VMAXPS    Y1, Y2, Y1
-	VCMPPS    $0x03, Y2, Y2, Y3
-	VBLENDVPS Y3, Y2, Y1, Y1
-	VMOVUPS   Y1, (AX)(BX*1)
+	VMAXPS    Y2, Y1, Y2
+	VCMPPS    $0x03, Y1, Y1, Y3
+	VBLENDVPS Y3, Y1, Y2, Y2
+	VMOVUPS   Y2, (AX)(BX*1)
 	ADDQ      $0x00000020, BX
 	SUBQ      $0x00000008, SI
 	JMP       one
@@ -624,10 +624,10 @@ one_end:
 	JE         next
 	VMASKMOVPS (CX)(BX*1), Y0, Y1
 	VMASKMOVPS (AX)(BX*1), Y0, Y2
-	VMAXPS     Y1, Y2, Y1
-	VCMPPS     $0x03, Y2, Y2, Y3
-	VBLENDVPS  Y3, Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)(BX*1)
+	VMAXPS     Y2, Y1, Y2
+	VCMPPS     $0x03, Y1, Y1, Y3
+	VBLENDVPS  Y3, Y1, Y2, Y2
+	VMASKMOVPS Y2, Y0, (AX)(BX*1)
 
 next:
 	ADDQ dstRow+8(FP), AX
@@ -1016,171 +1016,189 @@ one:
 	TESTQ   R8, R8
 	JL      full_tap0_pad
 	VMOVUPS (CX)(R8*1), Y3
-	VCMPPS  $0x00, Y1, Y3, Y3
+	VCMPPS  $0x00, Y1, Y3, Y4
+	VANDPS  Y2, Y4, Y4
+	VMOVUPS (AX)(R8*1), Y5
+	VADDPS  Y4, Y5, Y5
+	VMOVUPS Y5, (AX)(R8*1)
+	VCMPPS  $0x04, Y1, Y3, Y3
 	VANDPS  Y2, Y3, Y3
-	VMOVUPS (AX)(R8*1), Y4
-	VADDPS  Y3, Y4, Y4
-	VMOVUPS Y4, (AX)(R8*1)
-	VSUBPS  Y3, Y2, Y2
+	VMOVAPS Y3, Y2
 	JMP     full_tap0_done
 
 full_tap0_pad:
-	VXORPS Y3, Y3, Y3
-	VCMPPS $0x00, Y1, Y3, Y3
-	VANDPS Y2, Y3, Y3
-	VSUBPS Y3, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VCMPPS  $0x04, Y1, Y3, Y3
+	VANDPS  Y2, Y3, Y3
+	VMOVAPS Y3, Y2
 
 full_tap0_done:
 	MOVQ    8(SI), R8
 	TESTQ   R8, R8
 	JL      full_tap1_pad
 	VMOVUPS (CX)(R8*1), Y3
-	VCMPPS  $0x00, Y1, Y3, Y3
+	VCMPPS  $0x00, Y1, Y3, Y4
+	VANDPS  Y2, Y4, Y4
+	VMOVUPS (AX)(R8*1), Y5
+	VADDPS  Y4, Y5, Y5
+	VMOVUPS Y5, (AX)(R8*1)
+	VCMPPS  $0x04, Y1, Y3, Y3
 	VANDPS  Y2, Y3, Y3
-	VMOVUPS (AX)(R8*1), Y4
-	VADDPS  Y3, Y4, Y4
-	VMOVUPS Y4, (AX)(R8*1)
-	VSUBPS  Y3, Y2, Y2
+	VMOVAPS Y3, Y2
 	JMP     full_tap1_done
 
 full_tap1_pad:
-	VXORPS Y3, Y3, Y3
-	VCMPPS $0x00, Y1, Y3, Y3
-	VANDPS Y2, Y3, Y3
-	VSUBPS Y3, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VCMPPS  $0x04, Y1, Y3, Y3
+	VANDPS  Y2, Y3, Y3
+	VMOVAPS Y3, Y2
 
 full_tap1_done:
 	MOVQ    16(SI), R8
 	TESTQ   R8, R8
 	JL      full_tap2_pad
 	VMOVUPS (CX)(R8*1), Y3
-	VCMPPS  $0x00, Y1, Y3, Y3
+	VCMPPS  $0x00, Y1, Y3, Y4
+	VANDPS  Y2, Y4, Y4
+	VMOVUPS (AX)(R8*1), Y5
+	VADDPS  Y4, Y5, Y5
+	VMOVUPS Y5, (AX)(R8*1)
+	VCMPPS  $0x04, Y1, Y3, Y3
 	VANDPS  Y2, Y3, Y3
-	VMOVUPS (AX)(R8*1), Y4
-	VADDPS  Y3, Y4, Y4
-	VMOVUPS Y4, (AX)(R8*1)
-	VSUBPS  Y3, Y2, Y2
+	VMOVAPS Y3, Y2
 	JMP     full_tap2_done
 
 full_tap2_pad:
-	VXORPS Y3, Y3, Y3
-	VCMPPS $0x00, Y1, Y3, Y3
-	VANDPS Y2, Y3, Y3
-	VSUBPS Y3, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VCMPPS  $0x04, Y1, Y3, Y3
+	VANDPS  Y2, Y3, Y3
+	VMOVAPS Y3, Y2
 
 full_tap2_done:
 	MOVQ    24(SI), R8
 	TESTQ   R8, R8
 	JL      full_tap3_pad
 	VMOVUPS (CX)(R8*1), Y3
-	VCMPPS  $0x00, Y1, Y3, Y3
+	VCMPPS  $0x00, Y1, Y3, Y4
+	VANDPS  Y2, Y4, Y4
+	VMOVUPS (AX)(R8*1), Y5
+	VADDPS  Y4, Y5, Y5
+	VMOVUPS Y5, (AX)(R8*1)
+	VCMPPS  $0x04, Y1, Y3, Y3
 	VANDPS  Y2, Y3, Y3
-	VMOVUPS (AX)(R8*1), Y4
-	VADDPS  Y3, Y4, Y4
-	VMOVUPS Y4, (AX)(R8*1)
-	VSUBPS  Y3, Y2, Y2
+	VMOVAPS Y3, Y2
 	JMP     full_tap3_done
 
 full_tap3_pad:
-	VXORPS Y3, Y3, Y3
-	VCMPPS $0x00, Y1, Y3, Y3
-	VANDPS Y2, Y3, Y3
-	VSUBPS Y3, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VCMPPS  $0x04, Y1, Y3, Y3
+	VANDPS  Y2, Y3, Y3
+	VMOVAPS Y3, Y2
 
 full_tap3_done:
 	MOVQ    32(SI), R8
 	TESTQ   R8, R8
 	JL      full_tap4_pad
 	VMOVUPS (CX)(R8*1), Y3
-	VCMPPS  $0x00, Y1, Y3, Y3
+	VCMPPS  $0x00, Y1, Y3, Y4
+	VANDPS  Y2, Y4, Y4
+	VMOVUPS (AX)(R8*1), Y5
+	VADDPS  Y4, Y5, Y5
+	VMOVUPS Y5, (AX)(R8*1)
+	VCMPPS  $0x04, Y1, Y3, Y3
 	VANDPS  Y2, Y3, Y3
-	VMOVUPS (AX)(R8*1), Y4
-	VADDPS  Y3, Y4, Y4
-	VMOVUPS Y4, (AX)(R8*1)
-	VSUBPS  Y3, Y2, Y2
+	VMOVAPS Y3, Y2
 	JMP     full_tap4_done
 
 full_tap4_pad:
-	VXORPS Y3, Y3, Y3
-	VCMPPS $0x00, Y1, Y3, Y3
-	VANDPS Y2, Y3, Y3
-	VSUBPS Y3, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VCMPPS  $0x04, Y1, Y3, Y3
+	VANDPS  Y2, Y3, Y3
+	VMOVAPS Y3, Y2
 
 full_tap4_done:
 	MOVQ    40(SI), R8
 	TESTQ   R8, R8
 	JL      full_tap5_pad
 	VMOVUPS (CX)(R8*1), Y3
-	VCMPPS  $0x00, Y1, Y3, Y3
+	VCMPPS  $0x00, Y1, Y3, Y4
+	VANDPS  Y2, Y4, Y4
+	VMOVUPS (AX)(R8*1), Y5
+	VADDPS  Y4, Y5, Y5
+	VMOVUPS Y5, (AX)(R8*1)
+	VCMPPS  $0x04, Y1, Y3, Y3
 	VANDPS  Y2, Y3, Y3
-	VMOVUPS (AX)(R8*1), Y4
-	VADDPS  Y3, Y4, Y4
-	VMOVUPS Y4, (AX)(R8*1)
-	VSUBPS  Y3, Y2, Y2
+	VMOVAPS Y3, Y2
 	JMP     full_tap5_done
 
 full_tap5_pad:
-	VXORPS Y3, Y3, Y3
-	VCMPPS $0x00, Y1, Y3, Y3
-	VANDPS Y2, Y3, Y3
-	VSUBPS Y3, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VCMPPS  $0x04, Y1, Y3, Y3
+	VANDPS  Y2, Y3, Y3
+	VMOVAPS Y3, Y2
 
 full_tap5_done:
 	MOVQ    48(SI), R8
 	TESTQ   R8, R8
 	JL      full_tap6_pad
 	VMOVUPS (CX)(R8*1), Y3
-	VCMPPS  $0x00, Y1, Y3, Y3
+	VCMPPS  $0x00, Y1, Y3, Y4
+	VANDPS  Y2, Y4, Y4
+	VMOVUPS (AX)(R8*1), Y5
+	VADDPS  Y4, Y5, Y5
+	VMOVUPS Y5, (AX)(R8*1)
+	VCMPPS  $0x04, Y1, Y3, Y3
 	VANDPS  Y2, Y3, Y3
-	VMOVUPS (AX)(R8*1), Y4
-	VADDPS  Y3, Y4, Y4
-	VMOVUPS Y4, (AX)(R8*1)
-	VSUBPS  Y3, Y2, Y2
+	VMOVAPS Y3, Y2
 	JMP     full_tap6_done
 
 full_tap6_pad:
-	VXORPS Y3, Y3, Y3
-	VCMPPS $0x00, Y1, Y3, Y3
-	VANDPS Y2, Y3, Y3
-	VSUBPS Y3, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VCMPPS  $0x04, Y1, Y3, Y3
+	VANDPS  Y2, Y3, Y3
+	VMOVAPS Y3, Y2
 
 full_tap6_done:
 	MOVQ    56(SI), R8
 	TESTQ   R8, R8
 	JL      full_tap7_pad
 	VMOVUPS (CX)(R8*1), Y3
-	VCMPPS  $0x00, Y1, Y3, Y3
+	VCMPPS  $0x00, Y1, Y3, Y4
+	VANDPS  Y2, Y4, Y4
+	VMOVUPS (AX)(R8*1), Y5
+	VADDPS  Y4, Y5, Y5
+	VMOVUPS Y5, (AX)(R8*1)
+	VCMPPS  $0x04, Y1, Y3, Y3
 	VANDPS  Y2, Y3, Y3
-	VMOVUPS (AX)(R8*1), Y4
-	VADDPS  Y3, Y4, Y4
-	VMOVUPS Y4, (AX)(R8*1)
-	VSUBPS  Y3, Y2, Y2
+	VMOVAPS Y3, Y2
 	JMP     full_tap7_done
 
 full_tap7_pad:
-	VXORPS Y3, Y3, Y3
-	VCMPPS $0x00, Y1, Y3, Y3
-	VANDPS Y2, Y3, Y3
-	VSUBPS Y3, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VCMPPS  $0x04, Y1, Y3, Y3
+	VANDPS  Y2, Y3, Y3
+	VMOVAPS Y3, Y2
 
 full_tap7_done:
 	MOVQ    64(SI), R8
 	TESTQ   R8, R8
 	JL      full_tap8_pad
 	VMOVUPS (CX)(R8*1), Y3
-	VCMPPS  $0x00, Y1, Y3, Y1
+	VCMPPS  $0x00, Y1, Y3, Y4
+	VANDPS  Y2, Y4, Y4
+	VMOVUPS (AX)(R8*1), Y5
+	VADDPS  Y4, Y5, Y5
+	VMOVUPS Y5, (AX)(R8*1)
+	VCMPPS  $0x04, Y1, Y3, Y1
 	VANDPS  Y2, Y1, Y1
-	VMOVUPS (AX)(R8*1), Y3
-	VADDPS  Y1, Y3, Y3
-	VMOVUPS Y3, (AX)(R8*1)
-	VSUBPS  Y1, Y2, Y2
+	VMOVAPS Y1, Y2
 	JMP     full_tap8_done
 
 full_tap8_pad:
-	VXORPS Y3, Y3, Y3
-	VCMPPS $0x00, Y1, Y3, Y1
-	VANDPS Y2, Y1, Y1
-	VSUBPS Y1, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VCMPPS  $0x04, Y1, Y3, Y1
+	VANDPS  Y2, Y1, Y1
+	VMOVAPS Y1, Y2
 
 full_tap8_done:
 	ADDQ $0x00000020, AX
@@ -1199,171 +1217,189 @@ one_end:
 	TESTQ      DX, DX
 	JL         tail_tap0_pad
 	VMASKMOVPS (CX)(DX*1), Y0, Y3
-	VCMPPS     $0x00, Y1, Y3, Y3
+	VCMPPS     $0x00, Y1, Y3, Y4
+	VANDPS     Y2, Y4, Y4
+	VMASKMOVPS (AX)(DX*1), Y0, Y5
+	VADDPS     Y4, Y5, Y5
+	VMASKMOVPS Y5, Y0, (AX)(DX*1)
+	VCMPPS     $0x04, Y1, Y3, Y3
 	VANDPS     Y2, Y3, Y3
-	VMASKMOVPS (AX)(DX*1), Y0, Y4
-	VADDPS     Y3, Y4, Y4
-	VMASKMOVPS Y4, Y0, (AX)(DX*1)
-	VSUBPS     Y3, Y2, Y2
+	VMOVAPS    Y3, Y2
 	JMP        tail_tap0_done
 
 tail_tap0_pad:
-	VXORPS Y3, Y3, Y3
-	VCMPPS $0x00, Y1, Y3, Y3
-	VANDPS Y2, Y3, Y3
-	VSUBPS Y3, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VCMPPS  $0x04, Y1, Y3, Y3
+	VANDPS  Y2, Y3, Y3
+	VMOVAPS Y3, Y2
 
 tail_tap0_done:
 	MOVQ       8(SI), DX
 	TESTQ      DX, DX
 	JL         tail_tap1_pad
 	VMASKMOVPS (CX)(DX*1), Y0, Y3
-	VCMPPS     $0x00, Y1, Y3, Y3
+	VCMPPS     $0x00, Y1, Y3, Y4
+	VANDPS     Y2, Y4, Y4
+	VMASKMOVPS (AX)(DX*1), Y0, Y5
+	VADDPS     Y4, Y5, Y5
+	VMASKMOVPS Y5, Y0, (AX)(DX*1)
+	VCMPPS     $0x04, Y1, Y3, Y3
 	VANDPS     Y2, Y3, Y3
-	VMASKMOVPS (AX)(DX*1), Y0, Y4
-	VADDPS     Y3, Y4, Y4
-	VMASKMOVPS Y4, Y0, (AX)(DX*1)
-	VSUBPS     Y3, Y2, Y2
+	VMOVAPS    Y3, Y2
 	JMP        tail_tap1_done
 
 tail_tap1_pad:
-	VXORPS Y3, Y3, Y3
-	VCMPPS $0x00, Y1, Y3, Y3
-	VANDPS Y2, Y3, Y3
-	VSUBPS Y3, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VCMPPS  $0x04, Y1, Y3, Y3
+	VANDPS  Y2, Y3, Y3
+	VMOVAPS Y3, Y2
 
 tail_tap1_done:
 	MOVQ       16(SI), DX
 	TESTQ      DX, DX
 	JL         tail_tap2_pad
 	VMASKMOVPS (CX)(DX*1), Y0, Y3
-	VCMPPS     $0x00, Y1, Y3, Y3
+	VCMPPS     $0x00, Y1, Y3, Y4
+	VANDPS     Y2, Y4, Y4
+	VMASKMOVPS (AX)(DX*1), Y0, Y5
+	VADDPS     Y4, Y5, Y5
+	VMASKMOVPS Y5, Y0, (AX)(DX*1)
+	VCMPPS     $0x04, Y1, Y3, Y3
 	VANDPS     Y2, Y3, Y3
-	VMASKMOVPS (AX)(DX*1), Y0, Y4
-	VADDPS     Y3, Y4, Y4
-	VMASKMOVPS Y4, Y0, (AX)(DX*1)
-	VSUBPS     Y3, Y2, Y2
+	VMOVAPS    Y3, Y2
 	JMP        tail_tap2_done
 
 tail_tap2_pad:
-	VXORPS Y3, Y3, Y3
-	VCMPPS $0x00, Y1, Y3, Y3
-	VANDPS Y2, Y3, Y3
-	VSUBPS Y3, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VCMPPS  $0x04, Y1, Y3, Y3
+	VANDPS  Y2, Y3, Y3
+	VMOVAPS Y3, Y2
 
 tail_tap2_done:
 	MOVQ       24(SI), DX
 	TESTQ      DX, DX
 	JL         tail_tap3_pad
 	VMASKMOVPS (CX)(DX*1), Y0, Y3
-	VCMPPS     $0x00, Y1, Y3, Y3
+	VCMPPS     $0x00, Y1, Y3, Y4
+	VANDPS     Y2, Y4, Y4
+	VMASKMOVPS (AX)(DX*1), Y0, Y5
+	VADDPS     Y4, Y5, Y5
+	VMASKMOVPS Y5, Y0, (AX)(DX*1)
+	VCMPPS     $0x04, Y1, Y3, Y3
 	VANDPS     Y2, Y3, Y3
-	VMASKMOVPS (AX)(DX*1), Y0, Y4
-	VADDPS     Y3, Y4, Y4
-	VMASKMOVPS Y4, Y0, (AX)(DX*1)
-	VSUBPS     Y3, Y2, Y2
+	VMOVAPS    Y3, Y2
 	JMP        tail_tap3_done
 
 tail_tap3_pad:
-	VXORPS Y3, Y3, Y3
-	VCMPPS $0x00, Y1, Y3, Y3
-	VANDPS Y2, Y3, Y3
-	VSUBPS Y3, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VCMPPS  $0x04, Y1, Y3, Y3
+	VANDPS  Y2, Y3, Y3
+	VMOVAPS Y3, Y2
 
 tail_tap3_done:
 	MOVQ       32(SI), DX
 	TESTQ      DX, DX
 	JL         tail_tap4_pad
 	VMASKMOVPS (CX)(DX*1), Y0, Y3
-	VCMPPS     $0x00, Y1, Y3, Y3
+	VCMPPS     $0x00, Y1, Y3, Y4
+	VANDPS     Y2, Y4, Y4
+	VMASKMOVPS (AX)(DX*1), Y0, Y5
+	VADDPS     Y4, Y5, Y5
+	VMASKMOVPS Y5, Y0, (AX)(DX*1)
+	VCMPPS     $0x04, Y1, Y3, Y3
 	VANDPS     Y2, Y3, Y3
-	VMASKMOVPS (AX)(DX*1), Y0, Y4
-	VADDPS     Y3, Y4, Y4
-	VMASKMOVPS Y4, Y0, (AX)(DX*1)
-	VSUBPS     Y3, Y2, Y2
+	VMOVAPS    Y3, Y2
 	JMP        tail_tap4_done
 
 tail_tap4_pad:
-	VXORPS Y3, Y3, Y3
-	VCMPPS $0x00, Y1, Y3, Y3
-	VANDPS Y2, Y3, Y3
-	VSUBPS Y3, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VCMPPS  $0x04, Y1, Y3, Y3
+	VANDPS  Y2, Y3, Y3
+	VMOVAPS Y3, Y2
 
 tail_tap4_done:
 	MOVQ       40(SI), DX
 	TESTQ      DX, DX
 	JL         tail_tap5_pad
 	VMASKMOVPS (CX)(DX*1), Y0, Y3
-	VCMPPS     $0x00, Y1, Y3, Y3
+	VCMPPS     $0x00, Y1, Y3, Y4
+	VANDPS     Y2, Y4, Y4
+	VMASKMOVPS (AX)(DX*1), Y0, Y5
+	VADDPS     Y4, Y5, Y5
+	VMASKMOVPS Y5, Y0, (AX)(DX*1)
+	VCMPPS     $0x04, Y1, Y3, Y3
 	VANDPS     Y2, Y3, Y3
-	VMASKMOVPS (AX)(DX*1), Y0, Y4
-	VADDPS     Y3, Y4, Y4
-	VMASKMOVPS Y4, Y0, (AX)(DX*1)
-	VSUBPS     Y3, Y2, Y2
+	VMOVAPS    Y3, Y2
 	JMP        tail_tap5_done
 
 tail_tap5_pad:
-	VXORPS Y3, Y3, Y3
-	VCMPPS $0x00, Y1, Y3, Y3
-	VANDPS Y2, Y3, Y3
-	VSUBPS Y3, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VCMPPS  $0x04, Y1, Y3, Y3
+	VANDPS  Y2, Y3, Y3
+	VMOVAPS Y3, Y2
 
 tail_tap5_done:
 	MOVQ       48(SI), DX
 	TESTQ      DX, DX
 	JL         tail_tap6_pad
 	VMASKMOVPS (CX)(DX*1), Y0, Y3
-	VCMPPS     $0x00, Y1, Y3, Y3
+	VCMPPS     $0x00, Y1, Y3, Y4
+	VANDPS     Y2, Y4, Y4
+	VMASKMOVPS (AX)(DX*1), Y0, Y5
+	VADDPS     Y4, Y5, Y5
+	VMASKMOVPS Y5, Y0, (AX)(DX*1)
+	VCMPPS     $0x04, Y1, Y3, Y3
 	VANDPS     Y2, Y3, Y3
-	VMASKMOVPS (AX)(DX*1), Y0, Y4
-	VADDPS     Y3, Y4, Y4
-	VMASKMOVPS Y4, Y0, (AX)(DX*1)
-	VSUBPS     Y3, Y2, Y2
+	VMOVAPS    Y3, Y2
 	JMP        tail_tap6_done
 
 tail_tap6_pad:
-	VXORPS Y3, Y3, Y3
-	VCMPPS $0x00, Y1, Y3, Y3
-	VANDPS Y2, Y3, Y3
-	VSUBPS Y3, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VCMPPS  $0x04, Y1, Y3, Y3
+	VANDPS  Y2, Y3, Y3
+	VMOVAPS Y3, Y2
 
 tail_tap6_done:
 	MOVQ       56(SI), DX
 	TESTQ      DX, DX
 	JL         tail_tap7_pad
 	VMASKMOVPS (CX)(DX*1), Y0, Y3
-	VCMPPS     $0x00, Y1, Y3, Y3
+	VCMPPS     $0x00, Y1, Y3, Y4
+	VANDPS     Y2, Y4, Y4
+	VMASKMOVPS (AX)(DX*1), Y0, Y5
+	VADDPS     Y4, Y5, Y5
+	VMASKMOVPS Y5, Y0, (AX)(DX*1)
+	VCMPPS     $0x04, Y1, Y3, Y3
 	VANDPS     Y2, Y3, Y3
-	VMASKMOVPS (AX)(DX*1), Y0, Y4
-	VADDPS     Y3, Y4, Y4
-	VMASKMOVPS Y4, Y0, (AX)(DX*1)
-	VSUBPS     Y3, Y2, Y2
+	VMOVAPS    Y3, Y2
 	JMP        tail_tap7_done
 
 tail_tap7_pad:
-	VXORPS Y3, Y3, Y3
-	VCMPPS $0x00, Y1, Y3, Y3
-	VANDPS Y2, Y3, Y3
-	VSUBPS Y3, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VCMPPS  $0x04, Y1, Y3, Y3
+	VANDPS  Y2, Y3, Y3
+	VMOVAPS Y3, Y2
 
 tail_tap7_done:
 	MOVQ       64(SI), DX
 	TESTQ      DX, DX
 	JL         tail_tap8_pad
 	VMASKMOVPS (CX)(DX*1), Y0, Y3
-	VCMPPS     $0x00, Y1, Y3, Y1
-	VANDPS     Y2, Y1, Y1
-	VMASKMOVPS (AX)(DX*1), Y0, Y3
-	VADDPS     Y1, Y3, Y3
-	VMASKMOVPS Y3, Y0, (AX)(DX*1)
-	VSUBPS     Y1, Y2, Y2
+	VCMPPS     $0x00, Y1, Y3, Y4
+	VANDPS     Y2, Y4, Y4
+	VMASKMOVPS (AX)(DX*1), Y0, Y5
+	VADDPS     Y4, Y5, Y5
+	VMASKMOVPS Y5, Y0, (AX)(DX*1)
+	VCMPPS     $0x04, Y1, Y3, Y0
+	VANDPS     Y2, Y0, Y0
+	VMOVAPS    Y0, Y2
 	JMP        tail_tap8_done
 
 tail_tap8_pad:
-	VXORPS Y0, Y0, Y0
-	VCMPPS $0x00, Y1, Y0, Y0
-	VANDPS Y2, Y0, Y0
-	VSUBPS Y0, Y2, Y2
+	VXORPS  Y0, Y0, Y0
+	VCMPPS  $0x04, Y1, Y0, Y0
+	VANDPS  Y2, Y0, Y0
+	VMOVAPS Y0, Y2
 
 tail_tap8_done:
 end:
@@ -3303,28 +3339,28 @@ four:
 	JL      four_end
 	VMOVUPS (CX)(BX*1), Z0
 	VMOVUPS (AX)(BX*1), Z1
-	VMAXPS  Z0, Z1, Z0
-	VCMPPS  $0x03, Z1, Z1, K2
-	VMOVAPS Z1, K2, Z0
-	VMOVUPS Z0, (AX)(BX*1)
+	VMAXPS  Z1, Z0, Z1
+	VCMPPS  $0x03, Z0, Z0, K2
+	VMOVAPS Z0, K2, Z1
+	VMOVUPS Z1, (AX)(BX*1)
 	VMOVUPS 64(CX)(BX*1), Z0
 	VMOVUPS 64(AX)(BX*1), Z1
-	VMAXPS  Z0, Z1, Z0
-	VCMPPS  $0x03, Z1, Z1, K2
-	VMOVAPS Z1, K2, Z0
-	VMOVUPS Z0, 64(AX)(BX*1)
+	VMAXPS  Z1, Z0, Z1
+	VCMPPS  $0x03, Z0, Z0, K2
+	VMOVAPS Z0, K2, Z1
+	VMOVUPS Z1, 64(AX)(BX*1)
 	VMOVUPS 128(CX)(BX*1), Z0
 	VMOVUPS 128(AX)(BX*1), Z1
-	VMAXPS  Z0, Z1, Z0
-	VCMPPS  $0x03, Z1, Z1, K2
-	VMOVAPS Z1, K2, Z0
-	VMOVUPS Z0, 128(AX)(BX*1)
+	VMAXPS  Z1, Z0, Z1
+	VCMPPS  $0x03, Z0, Z0, K2
+	VMOVAPS Z0, K2, Z1
+	VMOVUPS Z1, 128(AX)(BX*1)
 	VMOVUPS 192(CX)(BX*1), Z0
 	VMOVUPS 192(AX)(BX*1), Z1
-	VMAXPS  Z0, Z1, Z0
-	VCMPPS  $0x03, Z1, Z1, K2
-	VMOVAPS Z1, K2, Z0
-	VMOVUPS Z0, 192(AX)(BX*1)
+	VMAXPS  Z1, Z0, Z1
+	VCMPPS  $0x03, Z0, Z0, K2
+	VMOVAPS Z0, K2, Z1
+	VMOVUPS Z1, 192(AX)(BX*1)
 	ADDQ    $0x00000100, BX
 	SUBQ    $0x00000040, SI
 	JMP     four
@@ -3335,10 +3371,10 @@ one:
 	JL      one_end
 	VMOVUPS (CX)(BX*1), Z0
 	VMOVUPS (AX)(BX*1), Z1
-	VMAXPS  Z0, Z1, Z0
-	VCMPPS  $0x03, Z1, Z1, K2
-	VMOVAPS Z1, K2, Z0
-	VMOVUPS Z0, (AX)(BX*1)
+	VMAXPS  Z1, Z0, Z1
+	VCMPPS  $0x03, Z0, Z0, K2
+	VMOVAPS Z0, K2, Z1
+	VMOVUPS Z1, (AX)(BX*1)
 	ADDQ    $0x00000040, BX
 	SUBQ    $0x00000010, SI
 	JMP     one
@@ -3348,10 +3384,10 @@ one_end:
 	JE        next
 	VMOVUPS.Z (CX)(BX*1), K1, Z0
 	VMOVUPS.Z (AX)(BX*1), K1, Z1
-	VMAXPS    Z0, Z1, Z0
-	VCMPPS    $0x03, Z1, Z1, K2
-	VMOVAPS   Z1, K2, Z0
-	VMOVUPS   Z0, K1, (AX)(BX*1)
+	VMAXPS    Z1, Z0, Z1
+	VCMPPS    $0x03, Z0, Z0, K2
+	VMOVAPS   Z0, K2, Z1
+	VMOVUPS   Z1, K1, (AX)(BX*1)
 
 next:
 	ADDQ dstRow+8(FP), AX
@@ -3976,18 +4012,20 @@ one:
 	JL        full_tap0_pad
 	VMOVUPS   (CX)(R8*1), Z2
 	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VMOVUPS   (AX)(R8*1), Z3
-	VADDPS    Z2, Z3, Z3
-	VMOVUPS   Z3, (AX)(R8*1)
-	VSUBPS    Z2, Z1, Z1
+	VMOVAPS.Z Z1, K2, Z3
+	VMOVUPS   (AX)(R8*1), Z4
+	VADDPS    Z3, Z4, Z4
+	VMOVUPS   Z4, (AX)(R8*1)
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 	JMP       full_tap0_done
 
 full_tap0_pad:
 	VXORPS    Z2, Z2, Z2
-	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VSUBPS    Z2, Z1, Z1
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 
 full_tap0_done:
 	MOVQ      8(SI), R8
@@ -3995,18 +4033,20 @@ full_tap0_done:
 	JL        full_tap1_pad
 	VMOVUPS   (CX)(R8*1), Z2
 	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VMOVUPS   (AX)(R8*1), Z3
-	VADDPS    Z2, Z3, Z3
-	VMOVUPS   Z3, (AX)(R8*1)
-	VSUBPS    Z2, Z1, Z1
+	VMOVAPS.Z Z1, K2, Z3
+	VMOVUPS   (AX)(R8*1), Z4
+	VADDPS    Z3, Z4, Z4
+	VMOVUPS   Z4, (AX)(R8*1)
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 	JMP       full_tap1_done
 
 full_tap1_pad:
 	VXORPS    Z2, Z2, Z2
-	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VSUBPS    Z2, Z1, Z1
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 
 full_tap1_done:
 	MOVQ      16(SI), R8
@@ -4014,18 +4054,20 @@ full_tap1_done:
 	JL        full_tap2_pad
 	VMOVUPS   (CX)(R8*1), Z2
 	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VMOVUPS   (AX)(R8*1), Z3
-	VADDPS    Z2, Z3, Z3
-	VMOVUPS   Z3, (AX)(R8*1)
-	VSUBPS    Z2, Z1, Z1
+	VMOVAPS.Z Z1, K2, Z3
+	VMOVUPS   (AX)(R8*1), Z4
+	VADDPS    Z3, Z4, Z4
+	VMOVUPS   Z4, (AX)(R8*1)
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 	JMP       full_tap2_done
 
 full_tap2_pad:
 	VXORPS    Z2, Z2, Z2
-	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VSUBPS    Z2, Z1, Z1
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 
 full_tap2_done:
 	MOVQ      24(SI), R8
@@ -4033,18 +4075,20 @@ full_tap2_done:
 	JL        full_tap3_pad
 	VMOVUPS   (CX)(R8*1), Z2
 	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VMOVUPS   (AX)(R8*1), Z3
-	VADDPS    Z2, Z3, Z3
-	VMOVUPS   Z3, (AX)(R8*1)
-	VSUBPS    Z2, Z1, Z1
+	VMOVAPS.Z Z1, K2, Z3
+	VMOVUPS   (AX)(R8*1), Z4
+	VADDPS    Z3, Z4, Z4
+	VMOVUPS   Z4, (AX)(R8*1)
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 	JMP       full_tap3_done
 
 full_tap3_pad:
 	VXORPS    Z2, Z2, Z2
-	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VSUBPS    Z2, Z1, Z1
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 
 full_tap3_done:
 	MOVQ      32(SI), R8
@@ -4052,18 +4096,20 @@ full_tap3_done:
 	JL        full_tap4_pad
 	VMOVUPS   (CX)(R8*1), Z2
 	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VMOVUPS   (AX)(R8*1), Z3
-	VADDPS    Z2, Z3, Z3
-	VMOVUPS   Z3, (AX)(R8*1)
-	VSUBPS    Z2, Z1, Z1
+	VMOVAPS.Z Z1, K2, Z3
+	VMOVUPS   (AX)(R8*1), Z4
+	VADDPS    Z3, Z4, Z4
+	VMOVUPS   Z4, (AX)(R8*1)
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 	JMP       full_tap4_done
 
 full_tap4_pad:
 	VXORPS    Z2, Z2, Z2
-	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VSUBPS    Z2, Z1, Z1
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 
 full_tap4_done:
 	MOVQ      40(SI), R8
@@ -4071,18 +4117,20 @@ full_tap4_done:
 	JL        full_tap5_pad
 	VMOVUPS   (CX)(R8*1), Z2
 	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VMOVUPS   (AX)(R8*1), Z3
-	VADDPS    Z2, Z3, Z3
-	VMOVUPS   Z3, (AX)(R8*1)
-	VSUBPS    Z2, Z1, Z1
+	VMOVAPS.Z Z1, K2, Z3
+	VMOVUPS   (AX)(R8*1), Z4
+	VADDPS    Z3, Z4, Z4
+	VMOVUPS   Z4, (AX)(R8*1)
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 	JMP       full_tap5_done
 
 full_tap5_pad:
 	VXORPS    Z2, Z2, Z2
-	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VSUBPS    Z2, Z1, Z1
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 
 full_tap5_done:
 	MOVQ      48(SI), R8
@@ -4090,18 +4138,20 @@ full_tap5_done:
 	JL        full_tap6_pad
 	VMOVUPS   (CX)(R8*1), Z2
 	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VMOVUPS   (AX)(R8*1), Z3
-	VADDPS    Z2, Z3, Z3
-	VMOVUPS   Z3, (AX)(R8*1)
-	VSUBPS    Z2, Z1, Z1
+	VMOVAPS.Z Z1, K2, Z3
+	VMOVUPS   (AX)(R8*1), Z4
+	VADDPS    Z3, Z4, Z4
+	VMOVUPS   Z4, (AX)(R8*1)
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 	JMP       full_tap6_done
 
 full_tap6_pad:
 	VXORPS    Z2, Z2, Z2
-	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VSUBPS    Z2, Z1, Z1
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 
 full_tap6_done:
 	MOVQ      56(SI), R8
@@ -4109,18 +4159,20 @@ full_tap6_done:
 	JL        full_tap7_pad
 	VMOVUPS   (CX)(R8*1), Z2
 	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VMOVUPS   (AX)(R8*1), Z3
-	VADDPS    Z2, Z3, Z3
-	VMOVUPS   Z3, (AX)(R8*1)
-	VSUBPS    Z2, Z1, Z1
+	VMOVAPS.Z Z1, K2, Z3
+	VMOVUPS   (AX)(R8*1), Z4
+	VADDPS    Z3, Z4, Z4
+	VMOVUPS   Z4, (AX)(R8*1)
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 	JMP       full_tap7_done
 
 full_tap7_pad:
 	VXORPS    Z2, Z2, Z2
-	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VSUBPS    Z2, Z1, Z1
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 
 full_tap7_done:
 	MOVQ      64(SI), R8
@@ -4128,18 +4180,20 @@ full_tap7_done:
 	JL        full_tap8_pad
 	VMOVUPS   (CX)(R8*1), Z2
 	VCMPPS    $0x00, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z3
+	VMOVUPS   (AX)(R8*1), Z4
+	VADDPS    Z3, Z4, Z4
+	VMOVUPS   Z4, (AX)(R8*1)
+	VCMPPS    $0x04, Z0, Z2, K2
 	VMOVAPS.Z Z1, K2, Z0
-	VMOVUPS   (AX)(R8*1), Z2
-	VADDPS    Z0, Z2, Z2
-	VMOVUPS   Z2, (AX)(R8*1)
-	VSUBPS    Z0, Z1, Z1
+	VMOVAPS   Z0, Z1
 	JMP       full_tap8_done
 
 full_tap8_pad:
 	VXORPS    Z2, Z2, Z2
-	VCMPPS    $0x00, Z0, Z2, K2
+	VCMPPS    $0x04, Z0, Z2, K2
 	VMOVAPS.Z Z1, K2, Z0
-	VSUBPS    Z0, Z1, Z1
+	VMOVAPS   Z0, Z1
 
 full_tap8_done:
 	ADDQ $0x00000040, AX
@@ -4159,18 +4213,20 @@ one_end:
 	JL        tail_tap0_pad
 	VMOVUPS.Z (CX)(DX*1), K1, Z2
 	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VMOVUPS.Z (AX)(DX*1), K1, Z3
-	VADDPS    Z2, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)(DX*1)
-	VSUBPS    Z2, Z1, Z1
+	VMOVAPS.Z Z1, K2, Z3
+	VMOVUPS.Z (AX)(DX*1), K1, Z4
+	VADDPS    Z3, Z4, Z4
+	VMOVUPS   Z4, K1, (AX)(DX*1)
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 	JMP       tail_tap0_done
 
 tail_tap0_pad:
 	VXORPS    Z2, Z2, Z2
-	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VSUBPS    Z2, Z1, Z1
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 
 tail_tap0_done:
 	MOVQ      8(SI), DX
@@ -4178,18 +4234,20 @@ tail_tap0_done:
 	JL        tail_tap1_pad
 	VMOVUPS.Z (CX)(DX*1), K1, Z2
 	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VMOVUPS.Z (AX)(DX*1), K1, Z3
-	VADDPS    Z2, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)(DX*1)
-	VSUBPS    Z2, Z1, Z1
+	VMOVAPS.Z Z1, K2, Z3
+	VMOVUPS.Z (AX)(DX*1), K1, Z4
+	VADDPS    Z3, Z4, Z4
+	VMOVUPS   Z4, K1, (AX)(DX*1)
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 	JMP       tail_tap1_done
 
 tail_tap1_pad:
 	VXORPS    Z2, Z2, Z2
-	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VSUBPS    Z2, Z1, Z1
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 
 tail_tap1_done:
 	MOVQ      16(SI), DX
@@ -4197,18 +4255,20 @@ tail_tap1_done:
 	JL        tail_tap2_pad
 	VMOVUPS.Z (CX)(DX*1), K1, Z2
 	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VMOVUPS.Z (AX)(DX*1), K1, Z3
-	VADDPS    Z2, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)(DX*1)
-	VSUBPS    Z2, Z1, Z1
+	VMOVAPS.Z Z1, K2, Z3
+	VMOVUPS.Z (AX)(DX*1), K1, Z4
+	VADDPS    Z3, Z4, Z4
+	VMOVUPS   Z4, K1, (AX)(DX*1)
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 	JMP       tail_tap2_done
 
 tail_tap2_pad:
 	VXORPS    Z2, Z2, Z2
-	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VSUBPS    Z2, Z1, Z1
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 
 tail_tap2_done:
 	MOVQ      24(SI), DX
@@ -4216,18 +4276,20 @@ tail_tap2_done:
 	JL        tail_tap3_pad
 	VMOVUPS.Z (CX)(DX*1), K1, Z2
 	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VMOVUPS.Z (AX)(DX*1), K1, Z3
-	VADDPS    Z2, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)(DX*1)
-	VSUBPS    Z2, Z1, Z1
+	VMOVAPS.Z Z1, K2, Z3
+	VMOVUPS.Z (AX)(DX*1), K1, Z4
+	VADDPS    Z3, Z4, Z4
+	VMOVUPS   Z4, K1, (AX)(DX*1)
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 	JMP       tail_tap3_done
 
 tail_tap3_pad:
 	VXORPS    Z2, Z2, Z2
-	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VSUBPS    Z2, Z1, Z1
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 
 tail_tap3_done:
 	MOVQ      32(SI), DX
@@ -4235,18 +4297,20 @@ tail_tap3_done:
 	JL        tail_tap4_pad
 	VMOVUPS.Z (CX)(DX*1), K1, Z2
 	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VMOVUPS.Z (AX)(DX*1), K1, Z3
-	VADDPS    Z2, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)(DX*1)
-	VSUBPS    Z2, Z1, Z1
+	VMOVAPS.Z Z1, K2, Z3
+	VMOVUPS.Z (AX)(DX*1), K1, Z4
+	VADDPS    Z3, Z4, Z4
+	VMOVUPS   Z4, K1, (AX)(DX*1)
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 	JMP       tail_tap4_done
 
 tail_tap4_pad:
 	VXORPS    Z2, Z2, Z2
-	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VSUBPS    Z2, Z1, Z1
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 
 tail_tap4_done:
 	MOVQ      40(SI), DX
@@ -4254,18 +4318,20 @@ tail_tap4_done:
 	JL        tail_tap5_pad
 	VMOVUPS.Z (CX)(DX*1), K1, Z2
 	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VMOVUPS.Z (AX)(DX*1), K1, Z3
-	VADDPS    Z2, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)(DX*1)
-	VSUBPS    Z2, Z1, Z1
+	VMOVAPS.Z Z1, K2, Z3
+	VMOVUPS.Z (AX)(DX*1), K1, Z4
+	VADDPS    Z3, Z4, Z4
+	VMOVUPS   Z4, K1, (AX)(DX*1)
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 	JMP       tail_tap5_done
 
 tail_tap5_pad:
 	VXORPS    Z2, Z2, Z2
-	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VSUBPS    Z2, Z1, Z1
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 
 tail_tap5_done:
 	MOVQ      48(SI), DX
@@ -4273,18 +4339,20 @@ tail_tap5_done:
 	JL        tail_tap6_pad
 	VMOVUPS.Z (CX)(DX*1), K1, Z2
 	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VMOVUPS.Z (AX)(DX*1), K1, Z3
-	VADDPS    Z2, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)(DX*1)
-	VSUBPS    Z2, Z1, Z1
+	VMOVAPS.Z Z1, K2, Z3
+	VMOVUPS.Z (AX)(DX*1), K1, Z4
+	VADDPS    Z3, Z4, Z4
+	VMOVUPS   Z4, K1, (AX)(DX*1)
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 	JMP       tail_tap6_done
 
 tail_tap6_pad:
 	VXORPS    Z2, Z2, Z2
-	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VSUBPS    Z2, Z1, Z1
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 
 tail_tap6_done:
 	MOVQ      56(SI), DX
@@ -4292,18 +4360,20 @@ tail_tap6_done:
 	JL        tail_tap7_pad
 	VMOVUPS.Z (CX)(DX*1), K1, Z2
 	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VMOVUPS.Z (AX)(DX*1), K1, Z3
-	VADDPS    Z2, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)(DX*1)
-	VSUBPS    Z2, Z1, Z1
+	VMOVAPS.Z Z1, K2, Z3
+	VMOVUPS.Z (AX)(DX*1), K1, Z4
+	VADDPS    Z3, Z4, Z4
+	VMOVUPS   Z4, K1, (AX)(DX*1)
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 	JMP       tail_tap7_done
 
 tail_tap7_pad:
 	VXORPS    Z2, Z2, Z2
-	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z2
-	VSUBPS    Z2, Z1, Z1
+	VCMPPS    $0x04, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVAPS   Z1, Z1
 
 tail_tap7_done:
 	MOVQ      64(SI), DX
@@ -4311,18 +4381,20 @@ tail_tap7_done:
 	JL        tail_tap8_pad
 	VMOVUPS.Z (CX)(DX*1), K1, Z2
 	VCMPPS    $0x00, Z0, Z2, K2
-	VMOVAPS.Z Z1, K2, Z0
-	VMOVUPS.Z (AX)(DX*1), K1, Z2
-	VADDPS    Z0, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)(DX*1)
-	VSUBPS    Z0, Z1, Z1
+	VMOVAPS.Z Z1, K2, Z3
+	VMOVUPS.Z (AX)(DX*1), K1, Z4
+	VADDPS    Z3, Z4, Z4
+	VMOVUPS   Z4, K1, (AX)(DX*1)
+	VCMPPS    $0x04, Z0, Z2, K1
+	VMOVAPS.Z Z1, K1, Z0
+	VMOVAPS   Z0, Z1
 	JMP       tail_tap8_done
 
 tail_tap8_pad:
 	VXORPS    Z2, Z2, Z2
-	VCMPPS    $0x00, Z0, Z2, K1
+	VCMPPS    $0x04, Z0, Z2, K1
 	VMOVAPS.Z Z1, K1, Z0
-	VSUBPS    Z0, Z1, Z1
+	VMOVAPS   Z0, Z1
 
 tail_tap8_done:
 end:

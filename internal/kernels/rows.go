@@ -66,7 +66,7 @@ func addRowsGeneric(dst []float32, dstRow int, src []float32, srcRow, rows, cols
 	}
 }
 
-// MaxRows sets dst[r][j] to the larger of dst[r][j] and src[r][j], NaN if either is.
+// MaxRows sets dst[r][j] to the larger of dst[r][j] and src[r][j], NaN if either is. Of two zeros dst's stays.
 func MaxRows(dst []float32, dstRow int, src []float32, srcRow, rows, cols int) {
 	if rows == 0 || cols == 0 {
 		return

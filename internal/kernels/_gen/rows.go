@@ -35,15 +35,15 @@ func rowKernels(l level) {
 			return func(at func(string) Mem, t *tail) {
 				x, y := l.load(at("src"), t), l.load(at("dst"), t)
 				r := l.vec()
-				VMAXPS(x, y, r) // x when either is NaN
+				VMAXPS(y, x, r) // y, which is there already, when either is NaN or both are zeros
 				if l.wide() {
 					k := K()
-					VCMPPS(U8(cmpUnord), y, y, k)
-					VMOVAPS(y, k, r)
+					VCMPPS(U8(cmpUnord), x, x, k)
+					VMOVAPS(x, k, r)
 				} else {
 					m := l.vec()
-					VCMPPS(U8(cmpUnord), y, y, m)
-					VBLENDVPS(m, y, r, r)
+					VCMPPS(U8(cmpUnord), x, x, m)
+					VBLENDVPS(m, x, r, r)
 				}
 				l.store(r, at("dst"), t)
 			}
@@ -170,17 +170,17 @@ func maxPoolBackward(l level) {
 			MOVQ(Mem{Base: taps, Disp: 8 * i}, o)
 			TESTQ(o, o)
 			JL(LabelRef(label + "_pad"))
-			take := l.keepWhere(left, l.load(Mem{Base: x, Index: o, Scale: 1}, t), yv, cmpEQ)
+			xv := l.load(Mem{Base: x, Index: o, Scale: 1}, t)
+			take := l.keepWhere(left, xv, yv, cmpEQ)
 			d := l.load(Mem{Base: dx, Index: o, Scale: 1}, t)
 			VADDPS(take, d, d)
 			l.store(d, Mem{Base: dx, Index: o, Scale: 1}, t)
-			VSUBPS(take, left, left) // left is either taken whole or not at all
+			VMOVAPS(l.keepWhere(left, xv, yv, cmpNEQ), left) // not left - take: infinite gradients would leave NaN
 			JMP(LabelRef(label + "_done"))
 			Label(label + "_pad")
 			z := l.vec()
 			l.zero(z)
-			take = l.keepWhere(left, z, yv, cmpEQ)
-			VSUBPS(take, left, left)
+			VMOVAPS(l.keepWhere(left, z, yv, cmpNEQ), left)
 			Label(label + "_done")
 		}
 	}

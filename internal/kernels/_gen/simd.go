@@ -116,10 +116,11 @@ func (l level) keepWhere(v, a, b VecVirtual, op uint8) VecVirtual {
 	return r
 }
 
-// Comparison predicates of VCMPPS: ordered and quiet, but notLE also holds for NaN.
+// Comparison predicates of VCMPPS. Those that negate, cmpNEQ and cmpNLE, also hold where a value is NaN.
 const (
 	cmpEQ    = 0x00
 	cmpUnord = 0x03
+	cmpNEQ   = 0x04
 	cmpNLE   = 0x06 // not less or equal: greater, or either is NaN
 )
 
