@@ -94,42 +94,43 @@ func dot(a, b []float64) float64 {
 // Standardise brings each of the co filters of w [...,Co] to mean 0 and variance 1, with epsilon added to the
 // variance.
 func Standardise(w []float64, co int, epsilon float64) []float64 {
+	mean, sigma := filterMoments(w, co, epsilon)
 	out := make([]float64, len(w))
-	for c := range co {
-		mean, sigma := filterMoments(w, c, co, epsilon)
-		for i := c; i < len(w); i += co {
-			out[i] = (w[i] - mean) / sigma
-		}
+	for i := range w {
+		out[i] = (w[i] - mean[i%co]) / sigma[i%co]
 	}
 	return out
 }
 
 // StandardiseBackward returns the gradient of w, given g, that of Standardise(w).
 func StandardiseBackward(w, g []float64, co int, epsilon float64) []float64 {
-	dw := make([]float64, len(w))
+	mean, sigma := filterMoments(w, co, epsilon)
 	n := float64(len(w) / co)
-	for c := range co {
-		mean, sigma := filterMoments(w, c, co, epsilon)
-		var sum, dot float64
-		for i := c; i < len(w); i += co {
-			sum += g[i]
-			dot += g[i] * (w[i] - mean) / sigma
-		}
-		for i := c; i < len(w); i += co {
-			dw[i] = (g[i] - sum/n - (w[i]-mean)/sigma*dot/n) / sigma
-		}
+	sum, dot := make([]float64, co), make([]float64, co)
+	for i := range w {
+		sum[i%co] += g[i]
+		dot[i%co] += g[i] * (w[i] - mean[i%co]) / sigma[i%co]
+	}
+	dw := make([]float64, len(w))
+	for i := range w {
+		c := i % co
+		dw[i] = (g[i] - sum[c]/n - (w[i]-mean[c])/sigma[c]*dot[c]/n) / sigma[c]
 	}
 	return dw
 }
 
-func filterMoments(w []float64, c, co int, epsilon float64) (mean, sigma float64) {
+// filterMoments returns each filter's mean and the root of its variance plus epsilon.
+func filterMoments(w []float64, co int, epsilon float64) (mean, sigma []float64) {
+	mean, sigma = make([]float64, co), make([]float64, co)
 	n := float64(len(w) / co)
-	for i := c; i < len(w); i += co {
-		mean += w[i] / n
+	for i, v := range w {
+		mean[i%co] += v / n
 	}
-	variance := 0.0
-	for i := c; i < len(w); i += co {
-		variance += (w[i] - mean) * (w[i] - mean) / n
+	for i, v := range w {
+		sigma[i%co] += (v - mean[i%co]) * (v - mean[i%co]) / n
 	}
-	return mean, math.Sqrt(variance + epsilon)
+	for c, variance := range sigma {
+		sigma[c] = math.Sqrt(variance + epsilon)
+	}
+	return mean, sigma
 }
