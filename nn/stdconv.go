@@ -14,6 +14,7 @@ type Kernel struct {
 	w, dw          []float32
 	epsilon        float64 // added to a filter's variance; 0: the kernel is applied as it is
 
+	mean, rstd   []float32 // [Co]: a filter's mean and 1/sqrt(variance + epsilon)
 	scale, shift []float32 // [Co]: the standardised kernel is ŵ = w·scale + shift
 	forward      []float32 // panels of ŵ as [Kh·Kw·Ci, Co]
 	backward     []float32 // panels of ŵ as [taps·Co, Ci] for each phase, see phases
@@ -32,7 +33,7 @@ type Kernel struct {
 // with epsilon added to the variance, not the deviation (big_transfer bit_pytorch/models.py).
 func NewKernel(e *Engine, kh, kw, ci, co, stride, pad int, w, dw []float32, epsilon float64) *Kernel {
 	k := &Kernel{Kh: kh, Kw: kw, Ci: ci, Co: co, Stride: stride, Pad: pad, w: w, dw: dw, epsilon: epsilon, e: e,
-		scale: make([]float32, co), shift: make([]float32, co), forward: make([]float32, panelLen(kh*kw*ci, co))}
+		mean: make([]float32, co), rstd: make([]float32, co), scale: make([]float32, co), shift: make([]float32, co), forward: make([]float32, panelLen(kh*kw*ci, co))}
 	k.standardiseT, k.packT, k.transposeT, k.gradT = k.standardiseTask, k.packTask, k.transposeTask, k.gradTask
 	if dw != nil {
 		for _, v := range []*[]float32{&k.sum, &k.sumW, &k.a, &k.b, &k.c} {
@@ -95,9 +96,12 @@ func (k *Kernel) standardiseTask(thread, i int) {
 		if s := squares[c-lo]; s != s {
 			variance = s
 		}
-		scale := 1 / math.Sqrt(variance+k.epsilon)
-		k.scale[c] = float32(scale)
-		k.shift[c] = float32(-(float64(k.w[c]) + distance) * scale)
+		mean, rstd := float64(k.w[c])+distance, 1/math.Sqrt(variance+k.epsilon)
+		k.mean[c], k.rstd[c] = float32(mean), float32(rstd)
+		k.scale[c], k.shift[c] = float32(rstd), float32(-mean*rstd)
+		if variance == 0 { // a constant filter: exactly zero, where w·scale + shift would leave the rounding of shift
+			k.scale[c], k.shift[c] = 0, 0
+		}
 	}
 }
 
@@ -196,26 +200,25 @@ func (k *Kernel) gradTask(thread, i int) {
 	if k.epsilon > 0 {
 		const piece = 512
 		var sum, sumW [columnChunk]float64 // Σ g and Σ g·(w − mean)
-		s := grown(&k.e.scratch[thread].c, 5*columnChunk)
-		zero, one, mean, out, outW := s[:columnChunk], s[columnChunk:2*columnChunk], s[2*columnChunk:3*columnChunk], s[3*columnChunk:4*columnChunk], s[4*columnChunk:5*columnChunk]
+		s := grown(&k.e.scratch[thread].c, 4*columnChunk)
+		zero, one, out, outW := s[:columnChunk], s[columnChunk:2*columnChunk], s[2*columnChunk:3*columnChunk], s[3*columnChunk:4*columnChunk]
 		for c := range cols {
 			zero[c], one[c] = 0, 1 // y = x·0 + 1 > 0: nothing is masked
-			mean[c] = -k.shift[lo+c] / k.scale[lo+c]
 		}
 		for r := 0; r < depth; r += piece {
 			at := r*k.Co + lo
-			kernels.ColumnGrads(k.dhat[at:], k.Co, k.w[at:], k.Co, min(piece, depth-r), cols, zero, one, mean, out, outW)
+			kernels.ColumnGrads(k.dhat[at:], k.Co, k.w[at:], k.Co, min(piece, depth-r), cols, zero, one, k.mean[lo:], out, outW)
 			for c := range cols {
 				sum[c] += float64(out[c])
 				sumW[c] += float64(outW[c])
 			}
 		}
 		for c := range cols {
-			scale, n := float64(k.scale[lo+c]), float64(depth)
+			scale, n := float64(k.rstd[lo+c]), float64(depth)
 			b := -scale * scale * scale * sumW[c] / n
 			k.a[lo+c] = float32(scale)
 			k.b[lo+c] = float32(b)
-			k.c[lo+c] = float32(-scale*sum[c]/n - b*float64(mean[c]))
+			k.c[lo+c] = float32(-scale*sum[c]/n - b*float64(k.mean[lo+c]))
 		}
 		kernels.GradRows(k.dhat[lo:], k.Co, k.w[lo:], k.Co, nil, 0, depth, cols, k.a[lo:], k.b[lo:], k.c[lo:])
 	}
