@@ -58,7 +58,7 @@ func (f Filter) weight(t float64) float64 {
 		t *= math.Pi
 		// Pillow writes these two constants in single precision.
 		const constant, cosine = float64(float32(0.54)), float64(float32(0.46))
-		return float64(math.Sin(t)/t) * (constant + float64(cosine*math.Cos(t)))
+		return float64(math.Sin(t) / t * (constant + float64(cosine*math.Cos(t))))
 	case Bicubic:
 		const a = -0.5
 		t = math.Abs(t)
@@ -71,7 +71,7 @@ func (f Filter) weight(t float64) float64 {
 		return 0
 	case Lanczos:
 		if t >= -3 && t < 3 {
-			return sinc(t) * sinc(t/3)
+			return float64(sinc(t) * sinc(t/3))
 		}
 		return 0
 	}
