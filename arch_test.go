@@ -10,12 +10,12 @@ import (
 // floors lists the packages from the ground up. A package may import those on floors below its own, and nothing else
 // of this module.
 var floors = [][]string{
-	{"tensor", "internal/cpu", "internal/par", "imaging"},
+	{"tensor", "internal/cpu", "internal/par", "internal/oracle", "imaging"},
 	{"internal/kernels"},
 	{"nn"},
 	{"resnet"},
 	{"data", "weights", "onnx"},
-	{"eval", "models"},
+	{"eval", "models", "internal/golden"},
 	{"train"},
 	{"transfer", "pretrain"},
 	{""},
