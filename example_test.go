@@ -1,0 +1,141 @@
+package bit_test
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"log"
+	"os"
+	"path/filepath"
+
+	"github.com/bigtransfer/bit"
+	"github.com/bigtransfer/bit/transfer"
+	"github.com/bigtransfer/bit/weights"
+)
+
+func ExampleOpen() {
+	m, err := bit.Open(context.Background(), "") // the pretrained model inside the package
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(m.Name(), "knows", len(m.Labels()), "classes")
+	fmt.Println("the first is", m.Label(0))
+	// Output:
+	// BiT-Tiny-R26x0.5 knows 200 classes
+	// the first is goldfish, Carassius auratus
+}
+
+func ExampleModel_ClassifyFile() {
+	m, err := bit.Open(context.Background(), bit.DefaultModel)
+	if err != nil {
+		log.Fatal(err)
+	}
+	predictions, err := m.ClassifyFile("examples/cat.jpg", 3)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, p := range predictions {
+		fmt.Printf("%5.1f %%  %s\n", 100*p.Score, p.Label)
+	}
+}
+
+func ExampleModel_ClassifyFiles() {
+	m, err := bit.Open(context.Background(), "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	files := []string{"examples/cat.jpg", "examples/no-such.jpg"}
+	for r := range m.ClassifyFiles(context.Background(), files, bit.FilesOptions{Top: 1}) {
+		if r.Err != nil {
+			fmt.Println(r.File, "could not be read")
+			continue
+		}
+		fmt.Println(r.File, "has", len(r.Predictions), "prediction")
+	}
+	// Output:
+	// examples/cat.jpg has 1 prediction
+	// examples/no-such.jpg could not be read
+}
+
+// Feature vectors tell how much two pictures are alike.
+func ExampleModel_Features() {
+	ctx := context.Background()
+	m, err := bit.Open(ctx, "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	features, err := m.Features(ctx, plain(color.White), plain(color.Black))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(features), "vectors of", len(features[0]))
+	// Output:
+	// 2 vectors of 1024
+}
+
+// Teach the model two colours, save it, and use what was saved.
+func ExampleFineTune() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "colours")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	for i := range 8 {
+		save(filepath.Join(dir, "photos", "red", fmt.Sprint(i, ".png")), plain(color.NRGBA{uint8(255 - i), 0, 0, 255}))
+		save(filepath.Join(dir, "photos", "blue", fmt.Sprint(i, ".png")), plain(color.NRGBA{0, 0, uint8(255 - i), 255}))
+	}
+
+	m, err := bit.Open(ctx, "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	// The zero Config is the paper's rule: 500 steps of 512 images. Two colours need less.
+	small := transfer.Config{Steps: 10, Batch: 8, LearningRate: 0.01, Resize: 36, Crop: 32}
+	tuned, _, err := bit.FineTune(ctx, m, filepath.Join(dir, "photos"), small)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := tuned.Save(filepath.Join(dir, "model"), weights.Card{Name: "colours"}); err != nil {
+		log.Fatal(err)
+	}
+
+	m, err = bit.Open(ctx, filepath.Join(dir, "model"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	predictions, err := m.Classify(plain(color.NRGBA{250, 10, 10, 255}), 1)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(predictions[0].Label)
+	// Output:
+	// red
+}
+
+// plain returns a picture of one colour.
+func plain(c color.Color) image.Image {
+	img := image.NewNRGBA(image.Rect(0, 0, 40, 40))
+	for y := range 40 {
+		for x := range 40 {
+			img.Set(x, y, c)
+		}
+	}
+	return img
+}
+
+func save(path string, img image.Image) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		log.Fatal(err)
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer f.Close()
+	if err := png.Encode(f, img); err != nil {
+		log.Fatal(err)
+	}
+}
