@@ -15,6 +15,7 @@ type GlobalMean struct {
 func NewGlobalMean(e *Engine, x *Map, norm *GroupNorm, y *Map) *GlobalMean {
 	g := &GlobalMean{norm: norm, x: x, y: y, e: e}
 	g.meanT, g.backT = g.meanTask, g.backTask
+	e.reserve(meanChunk, 0, 0)
 	return g
 }
 
@@ -30,7 +31,7 @@ func (g *GlobalMean) meanTask(thread, task int) {
 	cols := min(meanChunk, c-c0)
 	per := image*c + c0
 	y := g.y.Data[per:][:cols]
-	row := grown(&g.e.scratch[thread].a, meanChunk)
+	row := g.e.scratch[thread].a
 	clear(y)
 	for r := range g.x.Pixels() {
 		kernels.Affine(row, 0, g.x.Data[(image*g.x.Pixels()+r)*c+c0:], 0, 1, cols, g.norm.scale[per:], g.norm.shift[per:], 0)

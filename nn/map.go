@@ -78,8 +78,20 @@ type Engine struct {
 	padded  []float32 // see padded
 }
 
+// scratch is memory for one task of a layer, its contents undefined.
 type scratch struct {
 	a, b, c []float32 // packed operands, and a block of results on its way to scattered rows
+}
+
+// reserve sees to at least so much scratch memory for every thread. Layers say what they need when they are planned,
+// so that running them allocates nothing, whichever thread a task falls to.
+func (e *Engine) reserve(a, b, c int) {
+	for i := range e.scratch {
+		s := &e.scratch[i]
+		grown(&s.a, a)
+		grown(&s.b, b)
+		grown(&s.c, c)
+	}
 }
 
 // NewEngine returns an engine over the given threads.

@@ -51,6 +51,7 @@ func newProduct(e *Engine, g *gather, cols int) *product {
 	p.chunks = ceilDiv(cols, p.chunk)
 	p.kc = blockDepth(g.depth())
 	p.body = p.task
+	e.reserve(p.blocks.size*(p.kc+pad), 0, 0)
 	return p
 }
 
@@ -69,14 +70,14 @@ func (p *product) task(thread, i int) {
 	n1 := min(n0+p.chunk, p.cols)
 	s := &p.e.scratch[thread]
 	ld := p.kc + pad
-	a := grown(&s.a, (m1-m0)*ld)
+	a := s.a
 
 	out, outRow := p.out, p.cols
 	if p.outStep == 0 {
 		out = out[m0*p.cols+n0:]
 	} else {
 		outRow = n1 - n0
-		out = grown(&s.c, (m1-m0)*outRow)
+		out = s.c
 		if p.accumulate {
 			p.scatter(out, outRow, m0, m1, n0, n1, false)
 		}
@@ -158,6 +159,7 @@ func newGradProduct(e *Engine, g *gather, cols int) *gradProduct {
 	p.slices = ceilDiv(rows, p.slice)
 	p.mc = blockDepth(p.slice)
 	p.body, p.sum = p.task, p.sumTask
+	e.reserve(p.mc*(p.kPart+pad), panel*p.mc, 0)
 	return p
 }
 
@@ -182,8 +184,8 @@ func (p *gradProduct) task(thread, i int) {
 	first, last := slice*p.slice, min((slice+1)*p.slice, p.rows())
 	s := &p.e.scratch[thread]
 	ld := p.kPart + pad
-	a := grown(&s.a, p.mc*ld)
-	b := grown(&s.b, ceilDiv(p.nPart, panel)*panel*p.mc)
+	a := s.a
+	b := s.b
 	dw := p.dw[slice*p.depth()*p.cols:]
 	for m0 := first; m0 < last; m0 += p.mc {
 		m1 := min(m0+p.mc, last)

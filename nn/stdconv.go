@@ -34,6 +34,7 @@ type Kernel struct {
 func NewKernel(e *Engine, kh, kw, ci, co, stride, pad int, w, dw []float32, epsilon float64) *Kernel {
 	k := &Kernel{Kh: kh, Kw: kw, Ci: ci, Co: co, Stride: stride, Pad: pad, w: w, dw: dw, epsilon: epsilon, e: e,
 		mean: make([]float32, co), rstd: make([]float32, co), scale: make([]float32, co), shift: make([]float32, co), forward: make([]float32, panelLen(kh*kw*ci, co))}
+	e.reserve(0, 0, 4*columnChunk) // for the sums of standardiseTask and gradTask
 	k.standardiseT, k.packT, k.transposeT, k.gradT = k.standardiseTask, k.packTask, k.transposeTask, k.gradTask
 	if dw != nil {
 		for _, v := range []*[]float32{&k.sum, &k.sumW, &k.a, &k.b, &k.c} {
@@ -77,7 +78,7 @@ func (k *Kernel) standardiseTask(thread, i int) {
 	// rows the activations were four times as far from float64.
 	const piece = 16
 	var total, squares [columnChunk]float64 // of w - pivot, with the filter's first weight as the common pivot
-	sum := grown(&k.e.scratch[thread].c, 2*columnChunk)
+	sum := k.e.scratch[thread].c
 	depth := k.depth()
 	for r := 0; r < depth; r += piece {
 		rows := min(piece, depth-r)
@@ -200,7 +201,7 @@ func (k *Kernel) gradTask(thread, i int) {
 	if k.epsilon > 0 {
 		const piece = 512
 		var sum, sumW [columnChunk]float64 // Σ g and Σ g·(w − mean)
-		s := grown(&k.e.scratch[thread].c, 4*columnChunk)
+		s := k.e.scratch[thread].c
 		zero, one, out, outW := s[:columnChunk], s[columnChunk:2*columnChunk], s[2*columnChunk:3*columnChunk], s[3*columnChunk:4*columnChunk]
 		for c := range cols {
 			zero[c], one[c] = 0, 1 // y = x·0 + 1 > 0: nothing is masked
@@ -343,6 +344,7 @@ func (c *Conv) PlanBackward(dy, dx *Map, accumulate, last bool) {
 		p.b, p.src, p.out, p.accumulate = k.backward[ph.at:], dy.Data, dx.Data, accumulate
 		if strided {
 			p.outStep, p.outH, p.outW, p.outSideH, p.outSideW = k.Stride, ph.offH, ph.offW, dx.H, dx.W
+			k.e.reserve(0, 0, p.blocks.size*p.chunk)
 		} else if last {
 			p.finish = c.norm
 		}
