@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"image/color"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
-	"math"
 	"testing"
 
 	"github.com/bigtransfer/bit/imaging"

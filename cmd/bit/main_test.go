@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/bigtransfer/bit/internal/golden"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"bit": main})
+}
+
+// Scripts see $GOLDEN, the folder of reference cases, and $EXAMPLES, that of the example pictures.
+func TestScripts(t *testing.T) {
+	cases, err := filepath.Abs(golden.Dir(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			e.Vars = append(e.Vars, "GOLDEN="+cases, "EXAMPLES="+examples, "NO_COLOR=1")
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"pictures":  writePictures,
+			"truncated": truncate,
+			"interrupt": interrupt,
+			"exits":     exits,
+		},
+	})
+}
+
+// exits runs bit and wants an exit code: "exits 2 classify" runs "bit classify".
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits code argument...")
+	}
+	err := ts.Exec("bit", args[1:]...)
+	code := "0"
+	if err != nil {
+		code = strings.TrimPrefix(err.Error(), "exit status ")
+	}
+	if code != args[0] {
+		ts.Fatalf("bit %s: exit code %s, want %s", strings.Join(args[1:], " "), code, args[0])
+	}
+}
+
+// writePictures writes a data set of two classes that are easy to tell apart: "pictures photos 8 4" writes
+// photos/train/{dark,bright}/0.png to 7.png and photos/test/… 0.png to 3.png.
+func writePictures(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: pictures folder train test")
+	}
+	for i, split := range []string{"train", "test"} {
+		n := int(args[1+i][0] - '0')
+		for k := range n {
+			for class, level := range map[string]uint8{"dark": 5, "bright": 250} {
+				file := filepath.Join(ts.MkAbs(args[0]), split, class, string(rune('0'+k))+".png")
+				ts.Check(os.MkdirAll(filepath.Dir(file), 0o777))
+				ts.Check(writePNG(file, 40, 40, level, uint8(10*k+5*i)))
+			}
+		}
+	}
+}
+
+// truncate copies the first half of a file: "truncated from to".
+func truncate(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: truncated from to")
+	}
+	content := ts.ReadFile(args[0])
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(content[:len(content)/2]), 0o666))
+}
+
+// interrupt runs bit, sends it SIGINT when its standard error has a text, and wants exit code 130. "interrupt text
+// argument..." leaves what was written in the files stdout.txt and stderr.txt.
+func interrupt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: interrupt text argument...")
+	}
+	cmd := exec.Command(filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "bit"), args[1:]...)
+	cmd.Dir = ts.MkAbs(".")
+	var stdout strings.Builder
+	cmd.Stdout = &stdout
+	stderr, err := cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	var text strings.Builder
+	sent := false
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		fmt.Fprintln(&text, lines.Text())
+		if !sent && strings.Contains(lines.Text(), args[0]) {
+			ts.Check(cmd.Process.Signal(os.Interrupt))
+			sent = true
+		}
+	}
+	err = cmd.Wait()
+	ts.Check(os.WriteFile(ts.MkAbs("stdout.txt"), []byte(stdout.String()), 0o666))
+	ts.Check(os.WriteFile(ts.MkAbs("stderr.txt"), []byte(text.String()), 0o666))
+	if code := cmd.ProcessState.ExitCode(); !sent || code != exitInterrupted {
+		ts.Fatalf("interrupted: %v, exit code %d (%v), want %d; it wrote:\n%s", sent, code, err, exitInterrupted, &text)
+	}
+}
