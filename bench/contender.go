@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bigtransfer/bit/internal/cpu"
+)
+
+// contender is a program that can be timed.
+type contender struct {
+	name    string
+	command []string
+	model   func(files) string // which form of a network it reads
+	// limits are environment variables that keep it to a SIMD level as BIT_SIMD keeps this program; nil if it has none.
+	limits map[cpu.Level][]string
+}
+
+// workerFlag makes this program a worker.
+const workerFlag = "-worker"
+
+// bit is this program, started again.
+func bit() (contender, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return contender{}, err
+	}
+	limits := map[cpu.Level][]string{}
+	for _, l := range cpu.Available() {
+		limits[l] = []string{cpu.Override + "=" + string(l)}
+	}
+	return contender{"bit", []string{self, workerFlag}, func(f files) string { return f.directory }, limits}, nil
+}
+
+// onnxRuntime is the peer for prediction. Nothing limits its instruction set.
+func onnxRuntime(dir string) contender {
+	return contender{
+		name:    "ONNX Runtime",
+		command: []string{"node", filepath.Join(dir, "onnxruntime.cjs")},
+		model:   func(f files) string { return f.onnx },
+	}
+}
+
+// pyTorch is the peer for training.
+func pyTorch(dir string) contender {
+	python := os.Getenv("BIT_BENCH_PYTHON")
+	if python == "" {
+		python = "/usr/bin/python3" // where Debian's python3-torch is found, whatever else is first in PATH
+	}
+	return contender{
+		name:    "PyTorch",
+		command: []string{python, filepath.Join(dir, "pytorch.py")},
+		model:   func(f files) string { return f.directory },
+		limits: map[cpu.Level][]string{ // oneDNN, PyTorch's own kernels, OpenBLAS
+			cpu.AVX2:   {"ONEDNN_MAX_CPU_ISA=AVX2", "DNNL_MAX_CPU_ISA=AVX2", "ATEN_CPU_CAPABILITY=avx2", "OPENBLAS_CORETYPE=Haswell"},
+			cpu.AVX512: {},
+		},
+	}
+}
+
+// peer returns the contender that this program is compared with in a task.
+func peer(t task, dir string) contender {
+	if t == train {
+		return pyTorch(dir)
+	}
+	return onnxRuntime(dir)
+}
+
+// errNoPeers says how to get the peers.
+var errNoPeers = errors.New("is it installed? Run bench/install-peers.sh in the repository")
+
+// start starts the contender and opens a network.
+func (c contender) start(ctx context.Context, f files, threads int, level cpu.Level) (*worker, reply, error) {
+	w, err := startWorker(ctx, c.name, c.command, c.limits[level])
+	if err != nil {
+		return nil, reply{}, err
+	}
+	r, err := w.ask(request{Op: "open", Model: c.model(f), Threads: threads})
+	if err != nil {
+		w.close()
+		if ctx.Err() == nil && c.name != "bit" {
+			err = fmt.Errorf("%w (%w)", err, errNoPeers)
+		}
+		return nil, reply{}, err
+	}
+	return w, r, nil
+}
+
+// describe names the program as a table shows it.
+func describe(r reply) string { return strings.TrimSpace(r.Version + " " + r.Detail) }
