@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -85,6 +86,7 @@ what training writes.
 		Example: `  bit classify cat.jpg
   bit finetune my-photos -o my-model
   bit classify --model my-model holiday/`,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -108,6 +110,14 @@ what training writes.
 	return root
 }
 
+// version is that of the module this program was built from.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
 // runE adapts a command's work to cobra. What has come this far is no mistake in the command line.
 func (a *app) runE(work func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
@@ -116,6 +126,16 @@ func (a *app) runE(work func(ctx context.Context, args []string) error) func(*co
 			return usageError{err}
 		}
 		return work(cmd.Context(), args)
+	}
+}
+
+// wants returns the check for a command's arguments: at least so many and, if most is not negative, at most so many.
+func wants(least, most int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if n := len(args); n < least || most >= 0 && n > most {
+			return usagef("expected %s, found %d arguments", what, n)
+		}
+		return nil
 	}
 }
 

@@ -42,7 +42,7 @@ With --json, each file is one line:
   bit classify --model my-model --top 1 holiday/
   bit classify --json photos/ > labels.jsonl
   bit classify --model BiT-M-R50x1-ILSVRC2012.npz cat.jpg`,
-		Args: cobra.MinimumNArgs(1),
+		Args: wants(1, -1, "at least one IMAGE or FOLDER"),
 		RunE: a.runE(func(ctx context.Context, args []string) error { return a.classify(ctx, args, o) }),
 	}
 	o.modelOptions.addFlags(cmd)
@@ -72,6 +72,8 @@ func (a *app) classify(ctx context.Context, args []string, o classifyOptions) er
 		}
 	}
 	show := a.classificationWriter(found, o.json)
+	line := &status{out: a.stderr}
+	progress := a.stderr.terminal && !a.stdout.terminal // else the results themselves show it
 	failed := false
 	next := 0 // of found
 	// passOver shows the failures that come before the next file.
@@ -90,10 +92,17 @@ func (a *app) classify(ctx context.Context, args []string, o classifyOptions) er
 		}
 		next++
 		failed = failed || r.Err != nil
+		if r.Err != nil {
+			line.clear()
+		}
 		if err := show(r); err != nil {
 			return err
 		}
+		if progress && line.due() {
+			line.show(fmt.Sprintf("%d/%d files", next, len(found)))
+		}
 	}
+	line.clear()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -33,7 +33,7 @@ With --json, the last line is {"top1":…,"top5":…,"loss":…,"images":…}, w
 between 0 and 1.`,
 		Example: `  bit evaluate tiny-imagenet-200
   bit evaluate --model my-model --split val my-photos`,
-		Args: cobra.ExactArgs(1),
+		Args: wants(1, 1, "one folder DATA"),
 		RunE: a.runE(func(ctx context.Context, args []string) error { return a.evaluate(ctx, args[0], o) }),
 	}
 	o.modelOptions.addFlags(cmd)

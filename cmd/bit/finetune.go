@@ -54,7 +54,7 @@ number of threads.`,
   bit finetune my-photos -o my-model --steps 100 --batch 64 --crop 64
   bit finetune cifar10 -o cifar10-5-shot --examples-per-class 5 --seed 1
   bit finetune my-photos -o big-model --model BiT-M-R50x1.npz`,
-		Args: cobra.ExactArgs(1),
+		Args: wants(1, 1, "one folder DATA"),
 		RunE: a.runE(func(ctx context.Context, args []string) error { return a.finetune(ctx, args[0], o) }),
 	}
 	o.trainingOptions.addFlags(cmd)
@@ -72,10 +72,14 @@ number of threads.`,
 	return cmd
 }
 
-// sizes returns --resize and --crop. A crop alone is resized for in the rule's proportion: 160 to 128 up to there, 512
+// sizes checks the numbers and returns --resize and --crop. A crop alone is resized for in the rule's proportion: 160 to 128 up to there, 512
 // to 480 above.
 func (o *finetuneOptions) sizes() (resize, crop int, err error) {
 	switch {
+	case o.steps < 0 || o.batch < 0 || o.learningRate < 0 || o.resize < 0 || o.crop < 0 || o.examplesPerClass < 0:
+		return 0, 0, usagef("--steps, --batch, --learning-rate, --resize, --crop and --examples-per-class must not be negative")
+	case o.resize != 0 && o.resize < o.crop:
+		return 0, 0, usagef("--crop %d does not fit into --resize %d", o.crop, o.resize)
 	case o.resize != 0 && o.crop == 0:
 		return 0, 0, usagef("--resize needs --crop, the side of the images that the network sees")
 	case o.crop == 0 || o.resize != 0:

@@ -46,7 +46,7 @@ MODEL is the name of the embedded model (the default), an .npz file, or a folder
 		Example: `  bit info
   bit info BiT-M-R50x1.npz
   bit info --json my-model`,
-		Args: cobra.MaximumNArgs(1),
+		Args: wants(0, 1, "at most one MODEL"),
 		RunE: a.runE(func(ctx context.Context, args []string) error {
 			ref := bit.DefaultModel
 			if len(args) > 0 {

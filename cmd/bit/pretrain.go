@@ -59,7 +59,7 @@ Ctrl-C saves the run and prints the command that goes on with it. The bits of th
 depend neither on interruptions nor on the number of threads.`,
 		Example: `  bit pretrain tiny-imagenet-200 -o BiT-Tiny-R26x0.5 --float16
   bit pretrain imagenet -o my-bit-s --recipe bit-s --units 3,4,6,3 --width 64 --micro-batch 64`,
-		Args: cobra.ExactArgs(1),
+		Args: wants(1, 1, "one folder DATA"),
 		RunE: a.runE(func(ctx context.Context, args []string) error { return a.pretrain(ctx, args[0], o) }),
 	}
 	f := cmd.Flags()

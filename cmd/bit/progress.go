@@ -81,12 +81,12 @@ func (l *trainingLog) step(p train.Progress) {
 	if !l.due() && p.Step != p.Total {
 		return
 	}
-	left := "…"
+	left := ""
 	if p.Step-l.first >= 4 { // the first steps also plan memory and fill caches
-		left = duration(p.Remaining) + " left"
+		left = "  " + duration(p.Remaining) + " left"
 	}
-	l.show(fmt.Sprintf("step %*d/%d %3d %%  loss %.3f  accuracy %4.1f %%  rate %.3g  %.0f images/s  %s",
-		len(fmt.Sprint(p.Total)), p.Step, p.Total, 100*p.Step/p.Total, p.Loss, 100*p.Accuracy, p.LearningRate, p.ImagesPerSecond, left))
+	l.show(fmt.Sprintf("step %*d/%d %3d %%%s  loss %.3f  accuracy %4.1f %%  %.0f images/s  rate %.3g",
+		len(fmt.Sprint(p.Total)), p.Step, p.Total, 100*p.Step/p.Total, left, p.Loss, 100*p.Accuracy, p.ImagesPerSecond, p.LearningRate))
 }
 
 func (l *trainingLog) evaluated(step int, r eval.Result) {

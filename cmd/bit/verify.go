@@ -34,7 +34,7 @@ wants them) and the logits0, logits1, … that another implementation computed f
 printed. Relative means: to the largest absolute value of those logits.`,
 		Example: `  bit verify BiT-M-R50x1.npz reference.npz
   bit verify my-model reference.npz --tolerance 1e-5`,
-		Args: cobra.ExactArgs(2),
+		Args: wants(2, 2, "MODEL and REFERENCE"),
 		RunE: a.runE(func(ctx context.Context, args []string) error { return a.verify(ctx, args[0], args[1], o) }),
 	}
 	f := cmd.Flags()
