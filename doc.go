@@ -18,7 +18,6 @@
 //
 // A [Model] may be used by any number of goroutines. It has one set of threads and buffers: pictures are decoded and
 // prepared on the calling goroutine, network passes wait for one another, and each uses all of the model's threads.
-// [Model.ClassifyFiles] does both at once. Results have the same bits for any number of
-// threads and whatever else the model does meanwhile. Pictures that share a pass change each other's results by rounding
-// only, in the seventh digit.
+// [Model.ClassifyFiles] does both at once. A picture's result has the same bits for any number of threads, whatever other
+// pictures share its pass, and whatever else the model does meanwhile.
 package bit

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"image/color"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/bigtransfer/bit/imaging"
@@ -51,7 +51,7 @@ func TestClassifyFiles(t *testing.T) {
 			o.Top = 2
 			i := 0
 			for r := range m.ClassifyFiles(t.Context(), files, o) {
-				if r.File != files[i] || !alike(r.Predictions, want[i]) {
+				if r.File != files[i] || !slices.Equal(r.Predictions, want[i]) {
 					t.Fatalf("%+v: result %d is %s %v, want %s %v", o, i, r.File, r.Predictions, files[i], want[i])
 				}
 				switch {
@@ -69,19 +69,6 @@ func TestClassifyFiles(t *testing.T) {
 			}
 		}
 	}
-}
-
-// alike reports whether two lists have the same classes and, up to rounding in a pass with other pictures, scores.
-func alike(a, b []Prediction) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i].Index != b[i].Index || a[i].Label != b[i].Label || math.Abs(float64(a[i].Score-b[i].Score)) > 1e-5 {
-			return false
-		}
-	}
-	return true
 }
 
 func TestClassifyFilesStops(t *testing.T) {

@@ -57,7 +57,7 @@ func (g *GlobalMean) Backward(dy, dx *Map) {
 func (g *GlobalMean) backTask(_, i int) {
 	c := g.x.C
 	m0, m1 := g.x.moments.blocks.span(i)
-	g.x.moments.blocks.eachImage(m0, m1, func(image, lo, hi int) {
+	g.x.moments.blocks.eachPiece(m0, m1, func(_, image, lo, hi int) {
 		kernels.CopyRows(g.norm.dy.Data[lo*c:], c, g.dfeatures[image*c:], 0, hi-lo, c)
 	})
 	g.norm.block(m0, m1, 0, c)

@@ -6,24 +6,24 @@ import (
 	"github.com/bigtransfer/bit/internal/kernels"
 )
 
-// moments holds, for each piece (block, image) of a map's rows and each channel, the sums that give mean and variance
+// moments holds, for each piece of a map (see blocks) and each channel, the sums that give mean and variance
 // without cancellation: they are of the distances from the piece's first value.
 type moments struct {
 	blocks            blocks
 	channels          int
-	pivot, sum, sumSq []float32 // [slots, channels]
+	pivot, sum, sumSq []float32 // [pieces, channels]
 }
 
 func newMoments(b blocks, channels int) moments {
-	n := b.slots() * channels
+	n := b.pieces() * channels
 	return moments{b, channels, make([]float32, n), make([]float32, n), make([]float32, n)}
 }
 
 // take fills in the pieces of rows [m0,m1), which are one block, for channels [n0,n1).
 func (m *moments) take(x []float32, m0, m1, n0, n1 int) {
 	c := m.channels
-	m.blocks.eachImage(m0, m1, func(image, lo, hi int) {
-		at := (m0/m.blocks.size+image)*c + n0
+	m.blocks.eachPiece(m0, m1, func(piece, _, lo, hi int) {
+		at := piece*c + n0
 		copy(m.pivot[at:at+n1-n0], x[lo*c+n0:])
 		kernels.ColumnMoments(x[lo*c+n0:], c, hi-lo, n1-n0, m.sum[at:], m.sumSq[at:])
 	})
@@ -44,7 +44,7 @@ type GroupNorm struct {
 	mean         []float32 // [N,C]: the group's mean, repeated for each of its channels
 	rstd         []float64 // [N,groups]: 1/sqrt(variance + epsilon)
 
-	dsum, dsumX []float32 // [slots,C]: sums of the gradient and of gradient times (x - mean)
+	dsum, dsumX []float32 // [pieces,C]: sums of the gradient and of gradient times (x - mean)
 	isum, isumX []float32 // [N,C]: the same for each image
 	a, b, c     []float32 // [N,C]: coefficients of the gradient, see Backward
 	dy, skip    *Map
@@ -62,8 +62,8 @@ func NewGroupNorm(e *Engine, x *Map, gamma, beta, dgamma, dbeta []float32, group
 		x: x, scale: make([]float32, n), shift: make([]float32, n), mean: make([]float32, n), rstd: make([]float64, x.N*groups), e: e}
 	g.prepare = g.prepareTask
 	if dgamma != nil {
-		slots := x.moments.blocks.slots() * x.C
-		g.dsum, g.dsumX = make([]float32, slots), make([]float32, slots)
+		pieces := x.moments.blocks.pieces() * x.C
+		g.dsum, g.dsumX = make([]float32, pieces), make([]float32, pieces)
 		g.isum, g.isumX = make([]float32, n), make([]float32, n)
 		g.a, g.b, g.c = make([]float32, n), make([]float32, n), make([]float32, n)
 		g.reduce, g.params, g.apply = g.reduceTask, g.paramsTask, g.applyTask
@@ -86,31 +86,27 @@ func (g *GroupNorm) Prepare() { g.e.Pool.For(g.x.N*groupParts, g.prepare) }
 func (g *GroupNorm) prepareTask(_, i int) {
 	image, g0, g1 := g.part(i)
 	m, per := &g.x.moments, g.channels/g.groups
-	first, last := m.imageSlots(image)
 	for group := g0; group < g1; group++ {
 		// Two passes over the pieces, in double precision: the mean, then squared distances from it.
 		total := 0.0
-		for s := first; s <= last; s++ {
-			rows := float64(m.slotRows(image, s))
-			for c := s*g.channels + group*per; c < s*g.channels+(group+1)*per; c++ {
+		for part := range m.blocks.parts {
+			rows, first := float64(m.blocks.pieceRows(part)), (image*m.blocks.parts+part)*g.channels
+			for c := first + group*per; c < first+(group+1)*per; c++ {
 				total += rows*float64(m.pivot[c]) + float64(m.sum[c])
 			}
 		}
 		count := float64(m.blocks.pixels * per)
 		mean := total / count
 		squares := 0.0
-		for s := first; s <= last; s++ {
-			rows := float64(m.slotRows(image, s))
-			for c := s*g.channels + group*per; c < s*g.channels+(group+1)*per; c++ {
+		for part := range m.blocks.parts {
+			rows, first := float64(m.blocks.pieceRows(part)), (image*m.blocks.parts+part)*g.channels
+			for c := first + group*per; c < first+(group+1)*per; c++ {
 				sum := float64(m.sum[c])
 				d := float64(m.pivot[c]) - mean
 				squares += float64(m.sumSq[c]) + 2*d*sum + rows*d*d
 			}
 		}
 		rstd := 1 / math.Sqrt(max(squares/count, 0)+g.epsilon)
-		if math.IsNaN(squares) {
-			rstd = math.NaN()
-		}
 		g.rstd[image*g.groups+group] = rstd
 		for c := group * per; c < (group+1)*per; c++ {
 			scale := float64(g.gamma[c]) * rstd
@@ -133,26 +129,14 @@ func (g *GroupNorm) Output() *Map {
 	return y
 }
 
-// imageSlots returns the first and last piece of an image.
-func (m *moments) imageSlots(image int) (first, last int) {
-	b := m.blocks
-	return image*b.pixels/b.size + image, ((image+1)*b.pixels-1)/b.size + image
-}
-
-// slotRows returns the rows of a piece of an image.
-func (m *moments) slotRows(image, slot int) int {
-	lo, hi := m.blocks.span(slot - image)
-	return min(hi, (image+1)*m.blocks.pixels) - max(lo, image*m.blocks.pixels)
-}
-
 // block is the finish of the product that computes the gradient of this layer's output: it passes the gradient back
 // through ReLU and takes its sums.
 func (g *GroupNorm) block(m0, m1, n0, n1 int) {
 	c, b := g.channels, g.x.moments.blocks
-	b.eachImage(m0, m1, func(image, lo, hi int) {
-		slot, per := (m0/b.size+image)*c+n0, image*c+n0
+	b.eachPiece(m0, m1, func(piece, image, lo, hi int) {
+		at, per := piece*c+n0, image*c+n0
 		kernels.ColumnGrads(g.dy.Data[lo*c+n0:], c, g.x.Data[lo*c+n0:], c, hi-lo, n1-n0,
-			g.scale[per:], g.shift[per:], g.mean[per:], g.dsum[slot:], g.dsumX[slot:])
+			g.scale[per:], g.shift[per:], g.mean[per:], g.dsum[at:], g.dsumX[at:])
 	})
 }
 
@@ -173,15 +157,15 @@ func (g *GroupNorm) reduceTask(_, i int) {
 	image, g0, g1 := g.part(i)
 	per := g.channels / g.groups
 	count := float64(g.x.Pixels() * per)
-	first, last := g.x.moments.imageSlots(image)
+	parts := g.x.moments.blocks.parts
 	for group := g0; group < g1; group++ {
 		rstd := g.rstd[image*g.groups+group]
 		var sum, sumX float64
 		for c := group * per; c < (group+1)*per; c++ {
 			var s, sx float64
-			for slot := first; slot <= last; slot++ {
-				s += float64(g.dsum[slot*g.channels+c])
-				sx += float64(g.dsumX[slot*g.channels+c])
+			for piece := image * parts; piece < (image+1)*parts; piece++ {
+				s += float64(g.dsum[piece*g.channels+c])
+				sx += float64(g.dsumX[piece*g.channels+c])
 			}
 			g.isum[image*g.channels+c], g.isumX[image*g.channels+c] = float32(s), float32(sx*rstd)
 			sum += float64(g.gamma[c]) * s
@@ -212,7 +196,7 @@ func (g *GroupNorm) paramsTask(_, i int) {
 func (g *GroupNorm) applyTask(_, i int) {
 	c, b := g.channels, g.x.moments.blocks
 	m0, m1 := b.span(i)
-	b.eachImage(m0, m1, func(image, lo, hi int) {
+	b.eachPiece(m0, m1, func(_, image, lo, hi int) {
 		var skip []float32
 		if g.skip != nil {
 			skip = g.skip.Data[lo*c:]

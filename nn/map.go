@@ -37,36 +37,56 @@ func (m *Map) blocks() blocks { return newBlocks(m.N, m.Pixels()) }
 
 // maxBlock bounds the rows that are worked on together, so that a block of A (maxBlock x maxDepth) and its part of C
 // stay in the second-level cache while all panels of B pass by.
-const maxBlock = 126
+const maxBlock = 128
 
-// blocks cuts the rows of N images, one after the other, into runs of equal size. A run may cross images.
+// blocks cuts the rows of a batch of images, one after the other, into blocks. A large image is cut into several, small
+// ones share one, and none has parts in two blocks that hold other images: so what is summed over a block's part of an
+// image, and with it every result for an image, has the same bits whatever else is in the batch.
 type blocks struct {
 	images, pixels int // rows = images·pixels
-	size, count    int
+	parts          int // blocks of an image; 1 where images share
+	size           int // rows of a whole block
+	count          int
 }
 
 func newBlocks(images, pixels int) blocks {
-	rows := images * pixels
-	count := max(1, ceilDiv(rows, maxBlock))
-	size := ceilDiv(ceilDiv(rows, count), 14) * 14 // whole tiles of the widest kernel
-	return blocks{images, pixels, size, ceilDiv(rows, size)}
+	b := blocks{images: images, pixels: pixels, parts: 1}
+	if pixels <= maxBlock {
+		share := maxBlock / pixels
+		b.size, b.count = share*pixels, ceilDiv(images, share)
+		return b
+	}
+	b.size = ceilDiv(ceilDiv(pixels, ceilDiv(pixels, maxBlock)), 14) * 14 // whole tiles of the widest kernel
+	b.parts = ceilDiv(pixels, b.size)
+	b.count = images * b.parts
+	return b
 }
 
-func (b blocks) span(i int) (lo, hi int) { return i * b.size, min((i+1)*b.size, b.images*b.pixels) }
+// span returns the rows of a block.
+func (b blocks) span(i int) (lo, hi int) {
+	if b.parts == 1 {
+		return i * b.size, min((i+1)*b.size, b.images*b.pixels)
+	}
+	first := i / b.parts * b.pixels
+	lo = first + i%b.parts*b.size
+	return lo, min(lo+b.size, first+b.pixels)
+}
 
-// slots returns the number of pieces (block, image) that the rows fall into, numbered block+image: along the rows
-// each step to the next piece advances the block, the image, or both.
-func (b blocks) slots() int { return b.count + b.images - 1 }
+// pieces returns the number of parts of images in blocks: parts for each image, in order.
+func (b blocks) pieces() int { return b.images * b.parts }
 
-// eachImage calls f for each image's part [lo, hi) of rows [m0, m1).
-func (b blocks) eachImage(m0, m1 int, f func(image, lo, hi int)) {
+// eachPiece calls f for each piece in rows [m0,m1) of a block: its number, its image and its rows [lo,hi).
+func (b blocks) eachPiece(m0, m1 int, f func(piece, image, lo, hi int)) {
 	for lo := m0; lo < m1; {
 		image := lo / b.pixels
 		hi := min(m1, (image+1)*b.pixels)
-		f(image, lo, hi)
+		f(image*b.parts+(lo-image*b.pixels)/b.size, image, lo, hi)
 		lo = hi
 	}
 }
+
+// pieceRows returns the number of rows of the part-th piece of an image.
+func (b blocks) pieceRows(part int) int { return min(b.size, b.pixels-part*b.size) }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
 

@@ -152,6 +152,33 @@ func TestThreads(t *testing.T) {
 	})
 }
 
+// TestBatchMates computes each image alone and among others: its logits have the same bits.
+func TestBatchMates(t *testing.T) {
+	everyLevel(t, func(t *testing.T) {
+		pool := par.New(2)
+		defer pool.Close()
+		cfg := smallConfig()
+		p := newNetwork(t, cfg, 4).NewPredictor(pool)
+		for _, b := range []batch{{5, 37, 29}, {37, 16, 16}, {3, 90, 75}, {2, 1, 1}} {
+			x := randomInput(5, b.len())
+			together := make([]float32, b.n*cfg.Classes)
+			if err := p.Logits(together, x, b.n, b.h, b.w); err != nil {
+				t.Fatal(err)
+			}
+			size := b.len() / b.n
+			for i := range b.n {
+				alone := make([]float32, cfg.Classes)
+				if err := p.Logits(alone, x[i*size:(i+1)*size], 1, b.h, b.w); err != nil {
+					t.Fatal(err)
+				}
+				if !sameBits(alone, together[i*cfg.Classes:][:cfg.Classes]) {
+					t.Errorf("%dx%d: image %d of %d has other logits alone", b.h, b.w, i, b.n)
+				}
+			}
+		}
+	})
+}
+
 // TestAccumulation runs a batch whole and in unequal parts: the gradients are equal but for rounding.
 func TestAccumulation(t *testing.T) {
 	everyLevel(t, func(t *testing.T) {
