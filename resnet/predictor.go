@@ -32,7 +32,7 @@ func (p *Predictor) Logits(dst, x []float32, n, h, w int) error {
 		return err
 	}
 	pass.head.Forward()
-	copy(dst, pass.logits.Data)
+	copy(dst[:len(pass.logits.Data)], pass.logits.Data)
 	return nil
 }
 
@@ -43,7 +43,7 @@ func (p *Predictor) Features(dst, x []float32, n, h, w int) error {
 	if err != nil {
 		return err
 	}
-	copy(dst, pass.features.Data)
+	copy(dst[:len(pass.features.Data)], pass.features.Data)
 	return nil
 }
 
