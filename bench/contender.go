@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 // contender is a program that can be timed.
 type contender struct {
 	name    string
+	peer    bool
 	command []string
 	model   func(files) string // which form of a network it reads
 	// limits are environment variables that keep it to a SIMD level as BIT_SIMD keeps this program; nil if it has none.
@@ -33,13 +33,19 @@ func bit() (contender, error) {
 	for _, l := range cpu.Available() {
 		limits[l] = []string{cpu.Override + "=" + string(l)}
 	}
-	return contender{"bit", []string{self, workerFlag}, func(f files) string { return f.directory }, limits}, nil
+	return contender{
+		name:    "bit",
+		command: []string{self, workerFlag},
+		model:   func(f files) string { return f.directory },
+		limits:  limits,
+	}, nil
 }
 
 // onnxRuntime is the peer for prediction. Nothing limits its instruction set.
 func onnxRuntime(dir string) contender {
 	return contender{
 		name:    "ONNX Runtime",
+		peer:    true,
 		command: []string{"node", filepath.Join(dir, "onnxruntime.cjs")},
 		model:   func(f files) string { return f.onnx },
 	}
@@ -53,10 +59,11 @@ func pyTorch(dir string) contender {
 	}
 	return contender{
 		name:    "PyTorch",
+		peer:    true,
 		command: []string{python, filepath.Join(dir, "pytorch.py")},
 		model:   func(f files) string { return f.directory },
 		limits: map[cpu.Level][]string{ // oneDNN, PyTorch's own kernels, OpenBLAS
-			cpu.AVX2:   {"ONEDNN_MAX_CPU_ISA=AVX2", "DNNL_MAX_CPU_ISA=AVX2", "ATEN_CPU_CAPABILITY=avx2", "OPENBLAS_CORETYPE=Haswell"},
+			cpu.AVX2:   {"ONEDNN_MAX_CPU_ISA=AVX2", "ATEN_CPU_CAPABILITY=avx2", "OPENBLAS_CORETYPE=Haswell"},
 			cpu.AVX512: {},
 		},
 	}
@@ -70,24 +77,26 @@ func peer(t task, dir string) contender {
 	return onnxRuntime(dir)
 }
 
-// errNoPeers says how to get the peers.
-var errNoPeers = errors.New("is it installed? Run bench/install-peers.sh in the repository")
-
 // start starts the contender and opens a network.
 func (c contender) start(ctx context.Context, f files, threads int, level cpu.Level) (*worker, reply, error) {
 	w, err := startWorker(ctx, c.name, c.command, c.limits[level])
 	if err != nil {
-		return nil, reply{}, err
+		return nil, reply{}, c.explain(err)
 	}
 	r, err := w.ask(request{Op: "open", Model: c.model(f), Threads: threads})
 	if err != nil {
 		w.close()
-		if ctx.Err() == nil && c.name != "bit" {
-			err = fmt.Errorf("%w (%w)", err, errNoPeers)
-		}
-		return nil, reply{}, err
+		return nil, reply{}, c.explain(err)
 	}
 	return w, r, nil
+}
+
+// explain adds to an error of a peer that does not start what usually helps.
+func (c contender) explain(err error) error {
+	if c.peer {
+		return fmt.Errorf("%w; is it installed? Run bench/install-peers.sh in the repository", err)
+	}
+	return err
 }
 
 // describe names the program as a table shows it.

@@ -111,7 +111,7 @@ func (b *builder) conv(name, x string, stride int) string {
 // shift are a depthwise 1x1 convolution.
 //
 // ONNX has an operator for GroupNorm, which ONNX Runtime 1.30 takes apart into small ones. Median time of R50x1 at
-// 224 px on 2 threads and on 1, 2-core Xeon with AVX-512:
+// 224 px on 2 threads and on 1, on a 2-core Xeon with AVX-512:
 //
 //	GroupNormalization (opset 21)                         46.6 ms  78.8 ms
 //	LayerNormalization over a group, Mul, Add             44.6 ms  80.6 ms
