@@ -51,6 +51,11 @@ func NewKernel(e *Engine, kh, kw, ci, co, stride, pad int, w, dw []float32, epsi
 
 func (k *Kernel) depth() int { return k.Kh * k.Kw * k.Ci }
 
+// OutSide returns the output side of a convolution over an input side of n.
+func (k *Kernel) OutSide(n int) int { return outSide(n, k.Kh, k.Stride, k.Pad) }
+
+func outSide(n, kernel, stride, pad int) int { return (n+2*pad-kernel)/stride + 1 }
+
 // columnChunk is the number of filters that one task standardises.
 const columnChunk = 64
 
@@ -224,156 +229,4 @@ func (k *Kernel) gradTask(thread, i int) {
 		kernels.GradRows(k.dhat[lo:], k.Co, k.w[lo:], k.Co, nil, 0, depth, cols, k.a[lo:], k.b[lo:], k.c[lo:])
 	}
 	kernels.AddRows(k.dw[lo:], k.Co, k.dhat[lo:], k.Co, depth, cols)
-}
-
-// Conv applies a kernel to maps of one shape: y = conv(relu(norm(x)), ŵ), x [N,H,W,Ci], y [N,Ho,Wo,Co].
-type Conv struct {
-	k       *Kernel
-	x, y    *Map
-	norm    *GroupNorm
-	padded  *padded // the input with its zeros around it; nil for 1x1 kernels
-	forward *product
-	grad    *gradProduct
-
-	dyPadded *padded    // like padded, for the backward products
-	backward []*product // one for each phase
-	finisher func(thread, i int)
-}
-
-// OutSide returns the output side of a convolution over an input side of n.
-func (k *Kernel) OutSide(n int) int { return outSide(n, k.Kh, k.Stride, k.Pad) }
-
-func outSide(n, kernel, stride, pad int) int { return (n+2*pad-kernel)/stride + 1 }
-
-// NewConv plans the convolution of x, through norm and ReLU if norm is not nil, into y.
-// With moments, y's statistics are taken for the GroupNorm that reads it; with shortcut, it is added to y.
-func NewConv(k *Kernel, x *Map, norm *GroupNorm, y *Map, shortcut *Map, accumulate, moments bool) *Conv {
-	c := &Conv{k: k, x: x, y: y, norm: norm}
-	g := &gather{n: x.N, h: x.H, w: x.W, pixel: x.C, segment: k.Kw * x.C, gh: y.H, gw: y.W, step: k.Stride}
-	for kh := range k.Kh {
-		g.taps = append(g.taps, tap{kh, 0})
-	}
-	if k.Kw > 1 {
-		c.padded = newPadded(k.e, x, norm, k.Pad, k.Pad, k.Pad, k.Pad)
-		g.h, g.w = c.padded.h(), c.padded.w()
-	}
-	c.forward = newProduct(k.e, g, k.Co)
-	c.forward.accumulate = accumulate
-	if moments || shortcut != nil {
-		c.forward.finish = &forwardFinish{y, shortcut, moments}
-	}
-	if k.dw != nil {
-		c.grad = newGradProduct(k.e, g, k.Co)
-	}
-	return c
-}
-
-// forwardFinish ends a block of a convolution's output: the shortcut is added and the statistics of the sum taken.
-type forwardFinish struct {
-	y, shortcut *Map
-	moments     bool
-}
-
-func (f *forwardFinish) block(m0, m1, n0, n1 int) {
-	c := f.y.C
-	if f.shortcut != nil {
-		kernels.AddRows(f.y.Data[m0*c+n0:], c, f.shortcut.Data[m0*c+n0:], c, m1-m0, n1-n0)
-	}
-	if f.moments {
-		f.y.moments.take(f.y.Data, m0, m1, n0, n1)
-	}
-}
-
-// Forward computes y.
-func (c *Conv) Forward() {
-	p := c.forward
-	p.src, p.norm = c.source()
-	p.b, p.out = c.k.forward, c.y.Data
-	p.run()
-}
-
-// source returns what the products read: x through norm, or the padded copy, which has passed through it.
-func (c *Conv) source() ([]float32, *GroupNorm) {
-	if c.padded != nil {
-		return c.padded.fill(), nil
-	}
-	return c.x.Data, c.norm
-}
-
-// BackwardKernel adds to the kernel's gradient what dy, the gradient of y, makes of it. scratch must hold GradScratch
-// values.
-func (c *Conv) BackwardKernel(dy *Map, scratch []float32) {
-	p := c.grad
-	p.src, p.norm = c.source()
-	p.dy, p.dw = dy.Data, scratch
-	p.run()
-	c.k.foldGrad(scratch[:c.k.depth()*c.k.Co])
-}
-
-// GradScratch returns the values that BackwardKernel needs.
-func (c *Conv) GradScratch() int { return c.grad.dwLen() }
-
-// PlanBackward prepares BackwardInput. With last, dx is then complete and passes through the layer's norm: see
-// GroupNorm.Backward.
-func (c *Conv) PlanBackward(dy, dx *Map, accumulate, last bool) {
-	k := c.k
-	strided := k.Stride > 1
-	var phases []phase // those with pixels in dx
-	var top, left, bottom, right int
-	for _, ph := range k.phases() {
-		gh, gw := ceilDiv(dx.H-ph.offH, k.Stride), ceilDiv(dx.W-ph.offW, k.Stride)
-		if gh <= 0 || gw <= 0 {
-			continue
-		}
-		phases = append(phases, ph)
-		for _, r := range ph.reads {
-			top, left = max(top, -r.dh), max(left, -r.dw)
-			bottom, right = max(bottom, r.dh+gh-dy.H), max(right, r.dw+ph.width-1+gw-dy.W)
-		}
-	}
-	if top+left+bottom+right > 0 || k.Kw > 1 {
-		c.dyPadded = newPadded(k.e, dy, nil, top, left, bottom, right)
-	}
-	for _, ph := range phases {
-		g := &gather{n: dy.N, h: dy.H + top + bottom, w: dy.W + left + right, pixel: dy.C, segment: ph.width * dy.C, step: 1,
-			gh: ceilDiv(dx.H-ph.offH, k.Stride), gw: ceilDiv(dx.W-ph.offW, k.Stride)}
-		for _, r := range ph.reads {
-			g.taps = append(g.taps, tap{r.dh + top, r.dw + left})
-		}
-		p := newProduct(k.e, g, k.Ci)
-		p.b, p.src, p.out, p.accumulate = k.backward[ph.at:], dy.Data, dx.Data, accumulate
-		if strided {
-			p.outStep, p.outH, p.outW, p.outSideH, p.outSideW = k.Stride, ph.offH, ph.offW, dx.H, dx.W
-			k.e.reserve(0, 0, p.blocks.size*p.chunk)
-		} else if last {
-			p.finish = c.norm
-		}
-		c.backward = append(c.backward, p)
-	}
-	if last {
-		c.norm.dy = dx
-	}
-	if last && strided {
-		c.finisher = func(_, i int) {
-			m0, m1 := c.x.moments.blocks.span(i)
-			c.norm.block(m0, m1, 0, c.norm.channels)
-		}
-	}
-}
-
-// BackwardInput computes dx, the gradient of relu(norm(x)), from dy as planned. Pixels that no output reads (the odd
-// ones of a strided 1x1 kernel) are left as they are.
-func (c *Conv) BackwardInput() {
-	if c.dyPadded != nil {
-		src := c.dyPadded.fill()
-		for _, p := range c.backward {
-			p.src = src
-		}
-	}
-	for _, p := range c.backward {
-		p.run()
-	}
-	if c.finisher != nil {
-		c.k.e.Pool.For(c.x.moments.blocks.count, c.finisher)
-	}
 }
