@@ -143,3 +143,40 @@ func TestMaxPoolBackwardOfInfinities(t *testing.T) {
 		}
 	})
 }
+
+// A tap in the padding, wherever it stands, takes the gradient of an output that is 0 from the taps behind it, and
+// leaves that of another output to them.
+func TestMaxPoolBackwardOfOnePaddingTap(t *testing.T) {
+	eachLevel(t, func(t *testing.T, _ cpu.Level) {
+		for _, channels := range []int{1, 8, 16, 21, 35} {
+			for padding := range 9 {
+				for _, most := range []float32{0, 2} {
+					x, dx := make([]float32, 9*channels), make([]float32, 9*channels)
+					y, dy := make([]float32, channels), make([]float32, channels)
+					var taps [9]int
+					for i := range taps {
+						taps[i] = i * channels
+						for c := range channels {
+							x[i*channels+c] = most // every tap behind the padding
+							if i < padding {
+								x[i*channels+c] = -1
+							}
+							y[c], dy[c] = most, 3
+						}
+					}
+					taps[padding] = -1
+					MaxPoolBackward(dx, x, y, dy, &taps, channels)
+					for i, v := range dx {
+						want := float32(0)
+						if most != 0 && i/channels == padding+1 {
+							want = 3
+						}
+						if v != want {
+							t.Fatalf("%d channels, padding as tap %d, maximum %v: dx of tap %d is %v, want %v", channels, padding, most, i/channels, v, want)
+						}
+					}
+				}
+			}
+		}
+	})
+}
