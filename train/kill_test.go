@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// childDir is set in the environment of the process that TestKillAndResume starts and kills.
+// childDir is set in the environment of the process, this test again, that TestKillAndResume starts and kills.
 const childDir = "BIT_TEST_TRAIN_DIR"
 
 const killSteps = 60
@@ -26,13 +26,9 @@ func digestOf(values []float32) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// TestKillChild is the process that is killed. It says each step on its standard output, and at the end the digest of
-// the weights.
-func TestKillChild(t *testing.T) {
-	dir := os.Getenv(childDir)
-	if dir == "" {
-		t.Skip("started by TestKillAndResume")
-	}
+// child is the process that is killed. It says each step on its standard output, and at the end the digest of the
+// weights.
+func child(t *testing.T, dir string) {
 	cfg := everything(cifar(t), killSteps, dir)
 	cfg.OnStep = func(p Progress) { fmt.Printf("step %d\n", p.Step) }
 	weights, r := train(t, cfg)
@@ -42,6 +38,10 @@ func TestKillChild(t *testing.T) {
 // A process that is killed with SIGKILL at random moments, in the middle of steps, saves and evaluations, and started
 // anew until it comes to its end, gives the same bits as one that was left alone.
 func TestKillAndResume(t *testing.T) {
+	if dir := os.Getenv(childDir); dir != "" {
+		child(t, dir)
+		return
+	}
 	weights, r := train(t, everything(cifar(t), killSteps, ""))
 	want := fmt.Sprintf("final %s %v", digestOf(weights), r)
 
@@ -91,7 +91,7 @@ func runChild(t *testing.T, dir string, steps int, after time.Duration) (final s
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestKillChild$", "-test.count=1")
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestKillAndResume$", "-test.count=1")
 	cmd.Env = append(os.Environ(), childDir+"="+dir)
 	cmd.Dir = "." // the package's directory, from which data are found
 	out, err := cmd.StdoutPipe()

@@ -109,7 +109,7 @@ func FuzzAffine(f *testing.F) {
 	f.Add(byte(1), byte(15), byte(5), byte(start3), float32(-2.5), []byte("\x7f\x7f\xff\xff\x3e\x80\x00\x00"))
 	f.Fuzz(func(t *testing.T, rows, cols, gap, at byte, floor float32, bits []byte) {
 		if floor != floor {
-			t.Skip("a floor is a number")
+			return // a floor is a number
 		}
 		place, pad := place(at%byte(places)), int(gap%8)
 		next := values(bits)
