@@ -10,7 +10,7 @@ import (
 // floors lists the packages from the ground up. A package may import those on floors below its own, and nothing else
 // of this module.
 var floors = [][]string{
-	{"tensor", "internal/cpu", "internal/par", "internal/oracle", "imaging"},
+	{"tensor", "internal/cpu", "internal/par", "internal/oracle", "internal/fixture", "imaging"},
 	{"internal/kernels"},
 	{"nn"},
 	{"resnet"},

@@ -13,6 +13,7 @@ import (
 	"testing/fstest"
 
 	"github.com/bigtransfer/bit/data"
+	"github.com/bigtransfer/bit/internal/fixture"
 )
 
 // tree returns a file system of empty files.
@@ -306,7 +307,7 @@ func TestTinyImageNetSharedLabel(t *testing.T) {
 
 // The small CIFAR-10 set has 10 classes of 40 training and 30 test pictures.
 func TestCIFAR10Mini(t *testing.T) {
-	d, err := data.Open(cifarMini(t))
+	d, err := data.Open(fixture.Data(t, "cifar10-mini"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,15 +326,6 @@ func TestCIFAR10Mini(t *testing.T) {
 	if want := slices.Repeat([]int{40}, 10); !slices.Equal(perClass, want) {
 		t.Errorf("training pictures per class %v, want %v", perClass, want)
 	}
-}
-
-// cifarMini returns the directory of the small CIFAR-10 set.
-func cifarMini(t testing.TB) string {
-	dir := filepath.Join("..", "..", "shared", "data", "cifar10-mini")
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip(err)
-	}
-	return dir
 }
 
 func TestRelabel(t *testing.T) {

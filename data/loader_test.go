@@ -22,6 +22,7 @@ import (
 
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/internal/fixture"
 )
 
 // pngOf returns a PNG file of w by h pixels with the given colours.
@@ -530,7 +531,7 @@ func TestTrainLoaderAllocations(t *testing.T) {
 
 // The loader works on real pictures, from a folder.
 func TestTrainLoaderCIFAR10Mini(t *testing.T) {
-	d, err := data.Open(cifarMini(t))
+	d, err := data.Open(fixture.Data(t, "cifar10-mini"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
-	"path/filepath"
 	"testing"
 
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/internal/fixture"
 	"github.com/bigtransfer/bit/internal/par"
 	"github.com/bigtransfer/bit/resnet"
 )
@@ -74,7 +74,7 @@ func TestTallyBadInput(t *testing.T) {
 
 // Every image counts once, whatever the batches: sizes that leave a remainder, one by one, and all at once agree.
 func TestNetworkBatches(t *testing.T) {
-	ds, err := data.Open(filepath.Join("..", "..", "shared", "data", "cifar10-mini"))
+	ds, err := data.Open(fixture.Data(t, "cifar10-mini"))
 	if err != nil {
 		t.Fatal(err)
 	}

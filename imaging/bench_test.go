@@ -8,11 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/bigtransfer/bit/internal/fixture"
 )
 
 // photo returns the reference photograph enlarged to w x h.
 func photo(t testing.TB, w, h int) *Image {
-	im, err := Decode(goldenImage(t, "cat.png"))
+	im, err := Decode(fixture.Picture(t, "cat.png"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +58,7 @@ func BenchmarkDecode(b *testing.B) {
 		{"format=jpeg/size=500x375", encodeJPEG(b, large)},
 		{"format=png/size=64x64", encodePNG(b, small)},
 		{"format=png/size=500x375", encodePNG(b, large)},
-		{"format=webp/size=180x120", goldenImage(b, "coffee.webp")},
+		{"format=webp/size=180x120", fixture.Picture(b, "coffee.webp")},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -14,6 +14,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/bigtransfer/bit/internal/fixture"
 )
 
 // oneOfEach are files of every format, small enough to be cut at every byte.
@@ -22,7 +24,7 @@ func oneOfEach(t testing.TB) map[string][]byte {
 	for _, name := range []string{
 		"coffee.bmp", "coffee.gif", "coffee.tif", "coffee.webp", "camera-gray.jpg", "cat-exif-rotate6.jpg", "thin-3x200.png", "one-pixel.png",
 	} {
-		files[name] = goldenImage(t, name)
+		files[name] = fixture.Picture(t, name)
 	}
 	for _, name := range []string{"h2v2-progressive.jpg", "cmyk.jpg", "lossless.webp", "animated.webp", "animated.gif", "lzw.tif"} {
 		data, err := os.ReadFile(filepath.Join("testdata", name))
@@ -124,7 +126,7 @@ func TestClaimsTooManyPixels(t *testing.T) {
 }
 
 func TestMaxPixels(t *testing.T) {
-	data := goldenImage(t, "thin-3x200.png")
+	data := fixture.Picture(t, "thin-3x200.png")
 	if _, err := (Decoder{MaxPixels: 600}).Decode(data); err != nil {
 		t.Error(err)
 	}
@@ -154,7 +156,7 @@ func TestNotAnImage(t *testing.T) {
 		t.Errorf("absent file: %v", err)
 	}
 	cut := filepath.Join(dir, "cut.png")
-	if err := os.WriteFile(cut, goldenImage(t, "cat.png")[:5000], 0o644); err != nil {
+	if err := os.WriteFile(cut, fixture.Picture(t, "cat.png")[:5000], 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := DecodeFile(cut); !errors.Is(err, ErrTruncated) || !strings.Contains(err.Error(), cut) {
@@ -203,7 +205,7 @@ func FuzzDecode(f *testing.F) {
 
 // TestUprightByEXIF: the photograph is stored on its side with orientation 6, to be turned clockwise.
 func TestUprightByEXIF(t *testing.T) {
-	data := goldenImage(t, "cat-exif-rotate6.jpg")
+	data := fixture.Picture(t, "cat-exif-rotate6.jpg")
 	stored, err := Decoder{KeepOrientation: true}.Decode(data)
 	if err != nil {
 		t.Fatal(err)

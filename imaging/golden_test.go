@@ -13,11 +13,12 @@ import (
 	"testing"
 
 	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/internal/fixture"
 	"github.com/bigtransfer/bit/weights"
 )
 
 func goldenProcessor(t testing.TB) *imaging.Processor {
-	data, err := os.ReadFile(filepath.Join(imaging.GoldenDir(t), "hf-tiny", "preprocessor_config.json"))
+	data, err := os.ReadFile(fixture.Golden(t, "hf-tiny", "preprocessor_config.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,7 @@ func compareGolden(p *imaging.Processor, got, want []float32) deviation {
 
 // TestGoldenPixelValues compares every file that the reference could read with what it made of it.
 func TestGoldenPixelValues(t *testing.T) {
-	dir := imaging.GoldenDir(t)
+	dir := fixture.Golden(t)
 	raw, err := os.ReadFile(filepath.Join(dir, "hf-tiny", "case.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +95,7 @@ func TestGoldenPixelValues(t *testing.T) {
 	p := goldenProcessor(t)
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			data := imaging.GoldenImage(t, name)
+			data := fixture.Picture(t, name)
 			var im *imaging.Image
 			var err error
 			if name == "camera-gray16.png" {

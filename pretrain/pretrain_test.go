@@ -3,11 +3,11 @@ package pretrain
 import (
 	"errors"
 	"math"
-	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/bigtransfer/bit/data"
+	"github.com/bigtransfer/bit/internal/fixture"
 	"github.com/bigtransfer/bit/resnet"
 	"github.com/bigtransfer/bit/train"
 )
@@ -54,7 +54,7 @@ func TestEmbeddedRecipe(t *testing.T) {
 
 func cifar(t *testing.T) *data.Dataset {
 	t.Helper()
-	ds, err := data.Open(filepath.Join("..", "..", "shared", "data", "cifar10-mini"))
+	ds, err := data.Open(fixture.Data(t, "cifar10-mini"))
 	if err != nil {
 		t.Fatal(err)
 	}

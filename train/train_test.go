@@ -4,11 +4,11 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
-	"path/filepath"
 	"testing"
 
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/internal/fixture"
 	"github.com/bigtransfer/bit/internal/par"
 	"github.com/bigtransfer/bit/resnet"
 )
@@ -29,7 +29,7 @@ func tiny(t testing.TB, classes int) *resnet.Network {
 
 func cifar(t testing.TB) *data.Dataset {
 	t.Helper()
-	ds, err := data.Open(filepath.Join("..", "..", "shared", "data", "cifar10-mini"))
+	ds, err := data.Open(fixture.Data(t, "cifar10-mini"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,17 +3,17 @@ package transfer
 import (
 	"math"
 	"math/rand/v2"
-	"path/filepath"
 	"testing"
 
 	"github.com/bigtransfer/bit/data"
+	"github.com/bigtransfer/bit/internal/fixture"
 	"github.com/bigtransfer/bit/resnet"
 	"github.com/bigtransfer/bit/train"
 )
 
 func cifar(t *testing.T) *data.Dataset {
 	t.Helper()
-	ds, err := data.Open(filepath.Join("..", "..", "shared", "data", "cifar10-mini"))
+	ds, err := data.Open(fixture.Data(t, "cifar10-mini"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,23 +12,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/bigtransfer/bit/internal/fixture"
 	"github.com/bigtransfer/bit/resnet"
 	"github.com/bigtransfer/bit/tensor"
 )
-
-// golden returns a path in the folder of reference cases; it must be there.
-func golden(t testing.TB, elem ...string) string {
-	t.Helper()
-	dir := os.Getenv("BIT_GOLDEN")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared", "golden")
-	}
-	path := filepath.Join(append([]string{dir}, elem...)...)
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("reference cases: %v (set BIT_GOLDEN to their folder)", err)
-	}
-	return path
-}
 
 func open(t testing.TB, path string) *Model {
 	t.Helper()
@@ -40,7 +27,7 @@ func open(t testing.TB, path string) *Model {
 }
 
 func TestOpenOfficial(t *testing.T) {
-	path := golden(t, "official-tiny", "weights.npz")
+	path := fixture.Golden(t, "official-tiny", "weights.npz")
 	m := open(t, path)
 	want := resnet.Config{
 		Channels: 3, StemWidth: 32, Widths: []int{128, 256, 512, 1024}, Depths: []int{1, 2, 1, 1}, Groups: 32, Classes: 10,
@@ -96,7 +83,7 @@ func TestOpenOfficial(t *testing.T) {
 }
 
 func TestOpenHuggingFace(t *testing.T) {
-	dir := golden(t, "hf-tiny")
+	dir := fixture.Golden(t, "hf-tiny")
 	m := open(t, dir)
 	want := resnet.Config{
 		Channels: 3, StemWidth: 16, Widths: []int{32, 64, 96, 128}, Depths: []int{1, 2, 1, 1}, Groups: 8, Classes: 10,
@@ -176,13 +163,13 @@ func sameTensors(t *testing.T, got, want map[string]*tensor.Tensor) {
 }
 
 func TestOpenFS(t *testing.T) {
-	fsys := os.DirFS(golden(t))
+	fsys := os.DirFS(fixture.Golden(t))
 	for _, name := range []string{"official-tiny/weights.npz", "hf-tiny"} {
 		m, err := OpenFS(fsys, name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := open(t, golden(t, name))
+		want := open(t, fixture.Golden(t, name))
 		if !reflect.DeepEqual(m.Config, want.Config) {
 			t.Errorf("%s: config %+v, want %+v", name, m.Config, want.Config)
 		}
@@ -191,7 +178,7 @@ func TestOpenFS(t *testing.T) {
 }
 
 func TestReadNpz(t *testing.T) {
-	path := golden(t, "official-tiny", "arrays.npz")
+	path := fixture.Golden(t, "official-tiny", "arrays.npz")
 	arrays, err := ReadNpz(path)
 	if err != nil {
 		t.Fatal(err)
@@ -253,7 +240,7 @@ func TestReadNpz(t *testing.T) {
 	}
 
 	// Compressed members, names with slashes.
-	arrays, err = ReadNpz(golden(t, "hf-tiny", "arrays.npz"))
+	arrays, err = ReadNpz(fixture.Golden(t, "hf-tiny", "arrays.npz"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/bigtransfer/bit/internal/golden"
+	"github.com/bigtransfer/bit/internal/fixture"
 )
 
 func TestMain(m *testing.M) {
@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 
 // Scripts see $GOLDEN, the folder of reference cases, and $EXAMPLES, that of the example pictures.
 func TestScripts(t *testing.T) {
-	cases, err := filepath.Abs(golden.Dir(t))
+	cases, err := filepath.Abs(fixture.Golden(t))
 	if err != nil {
 		t.Fatal(err)
 	}

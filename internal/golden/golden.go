@@ -1,8 +1,8 @@
 // Package golden reads the reference cases: what public implementations of BiT computed, in float64, from given
 // weights and inputs. Only tests import it.
 //
-// A case is a folder official-* or hf-* below the folder that the environment variable BIT_GOLDEN names. Large tensors
-// are kept there as summaries: see [Summary].
+// A case is a folder official-* or hf-* below that of [fixture.Golden]. Large tensors are kept there as summaries: see
+// [Summary].
 package golden
 
 import (
@@ -14,13 +14,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bigtransfer/bit/internal/fixture"
 	"github.com/bigtransfer/bit/resnet"
 	"github.com/bigtransfer/bit/weights"
 )
-
-// EnvDir is the environment variable that names the folder of the cases. Without it they are looked for in
-// shared/golden beside the module.
-const EnvDir = "BIT_GOLDEN"
 
 // Case is a network and what the reference computed with it.
 type Case struct {
@@ -62,32 +59,10 @@ func (t *Trajectory) StepRate(step int) float64 {
 	return t.Rate * float64(min(step, t.Warmup)) / float64(t.Warmup)
 }
 
-// Dir returns the folder of the cases. A test that cannot find it has failed.
-func Dir(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv(EnvDir)
-	if dir == "" {
-		root, err := os.Getwd()
-		for err == nil && !exists(filepath.Join(root, "go.mod")) && root != filepath.Dir(root) {
-			root = filepath.Dir(root)
-		}
-		dir = filepath.Join(root, "..", "shared", "golden")
-	}
-	if !exists(dir) {
-		t.Fatalf("golden: no folder %s of reference cases; set %s", dir, EnvDir)
-	}
-	return dir
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
 // Cases reads every case. A test that finds none, or one it cannot read whole, has failed.
 func Cases(t testing.TB) []*Case {
 	t.Helper()
-	dir := Dir(t)
+	dir := fixture.Golden(t)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +89,7 @@ func Cases(t testing.TB) []*Case {
 		cases = append(cases, c)
 	}
 	if len(cases) == 0 {
-		t.Fatalf("golden: no case official-* or hf-* in %s; set %s", dir, EnvDir)
+		t.Fatalf("golden: no case official-* or hf-* in %s; set %s", dir, fixture.GoldenEnv)
 	}
 	return cases
 }

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/bigtransfer/bit/internal/fixture"
 )
 
 // recorder is a test that keeps its failure to itself.
@@ -27,7 +29,7 @@ func (r *recorder) Fatalf(format string, args ...any) {
 
 // failure returns what Cases fails with in the folder dir.
 func failure(dir string, t *testing.T) string {
-	t.Setenv(EnvDir, dir)
+	t.Setenv(fixture.GoldenEnv, dir)
 	r := &recorder{}
 	done := make(chan struct{})
 	go func() {
@@ -45,7 +47,7 @@ func TestCasesFail(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A case whose gradients have a parameter less than the network.
-	from, to := filepath.Join(Dir(t), "official-tiny"), filepath.Join(half, "official-half")
+	from, to := fixture.Golden(t, "official-tiny"), filepath.Join(half, "official-half")
 	if err := os.Mkdir(to, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +64,7 @@ func TestCasesFail(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ dir, want string }{
-		{filepath.Join(empty, "none"), "no folder"},
+		{filepath.Join(empty, "none"), "set " + fixture.GoldenEnv},
 		{empty, "no case"},
 		{broken, "hf-broken"},
 		{half, "norm/beta"},
