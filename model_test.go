@@ -27,7 +27,7 @@ const tolerance = 1e-4
 // tiny opens the reference's Hugging Face model: 10 classes, 64 pixels.
 func tiny(t testing.TB) *Model {
 	t.Helper()
-	m, err := Opener{Threads: 2}.Open(t.Context(), fixture.Golden(t, "hf-tiny"))
+	m, err := Opener{Threads: 2}.Open(t.Context(), fixture.Case(t, "hf-tiny"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,12 +38,12 @@ func tiny(t testing.TB) *Model {
 // this package does.
 var losslessImages = []string{"astronaut-alpha.png", "camera-gray.png", "cat.png", "coffee-palette.png", "coffee.bmp", "coffee.png", "coffee.tif", "thin-3x200.png"}
 
-func picture(t testing.TB, name string) string { return fixture.Golden(t, "images", name) }
+func picture(t testing.TB, name string) string { return fixture.Case(t, "images", name) }
 
 // From file to label, against transformers: same features, same order of classes, same scores.
 func TestClassifyReference(t *testing.T) {
 	m := tiny(t)
-	arrays, err := weights.ReadNpz(fixture.Golden(t, "hf-tiny", "arrays.npz"))
+	arrays, err := weights.ReadNpz(fixture.Case(t, "hf-tiny", "arrays.npz"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestOpenErrors(t *testing.T) {
 // A checkpoint without a word on preparation gets BiT's own: squashed to 480 pixels, [-1, 1]. Classes without names
 // are numbered.
 func TestOpenOfficial(t *testing.T) {
-	file := fixture.Golden(t, "official-tiny", "weights.npz")
+	file := fixture.Case(t, "official-tiny", "weights.npz")
 	for resolution, want := range map[int]int{0: 480, 128: 128} {
 		m, err := Opener{Resolution: resolution}.Open(t.Context(), file)
 		if err != nil {

@@ -18,7 +18,7 @@ import (
 )
 
 func goldenProcessor(t testing.TB) *imaging.Processor {
-	data, err := os.ReadFile(fixture.Golden(t, "hf-tiny", "preprocessor_config.json"))
+	data, err := os.ReadFile(fixture.Case(t, "hf-tiny", "preprocessor_config.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

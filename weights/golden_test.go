@@ -27,7 +27,7 @@ func open(t testing.TB, path string) *Model {
 }
 
 func TestOpenOfficial(t *testing.T) {
-	path := fixture.Golden(t, "official-tiny", "weights.npz")
+	path := fixture.Case(t, "official-tiny", "weights.npz")
 	m := open(t, path)
 	want := resnet.Config{
 		Channels: 3, StemWidth: 32, Widths: []int{128, 256, 512, 1024}, Depths: []int{1, 2, 1, 1}, Groups: 32, Classes: 10,
@@ -83,7 +83,7 @@ func TestOpenOfficial(t *testing.T) {
 }
 
 func TestOpenHuggingFace(t *testing.T) {
-	dir := fixture.Golden(t, "hf-tiny")
+	dir := fixture.Case(t, "hf-tiny")
 	m := open(t, dir)
 	want := resnet.Config{
 		Channels: 3, StemWidth: 16, Widths: []int{32, 64, 96, 128}, Depths: []int{1, 2, 1, 1}, Groups: 8, Classes: 10,
@@ -169,7 +169,7 @@ func TestOpenFS(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := open(t, fixture.Golden(t, name))
+		want := open(t, fixture.Case(t, name))
 		if !reflect.DeepEqual(m.Config, want.Config) {
 			t.Errorf("%s: config %+v, want %+v", name, m.Config, want.Config)
 		}
@@ -178,7 +178,7 @@ func TestOpenFS(t *testing.T) {
 }
 
 func TestReadNpz(t *testing.T) {
-	path := fixture.Golden(t, "official-tiny", "arrays.npz")
+	path := fixture.Case(t, "official-tiny", "arrays.npz")
 	arrays, err := ReadNpz(path)
 	if err != nil {
 		t.Fatal(err)
@@ -240,7 +240,7 @@ func TestReadNpz(t *testing.T) {
 	}
 
 	// Compressed members, names with slashes.
-	arrays, err = ReadNpz(fixture.Golden(t, "hf-tiny", "arrays.npz"))
+	arrays, err = ReadNpz(fixture.Case(t, "hf-tiny", "arrays.npz"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -107,7 +107,7 @@ const (
 
 // Every way that one tensor of a real file can go wrong.
 func TestNpzCorruption(t *testing.T) {
-	real := readMembers(t, fixture.Golden(t, "official-tiny", "weights.npz"))
+	real := readMembers(t, fixture.Case(t, "official-tiny", "weights.npz"))
 	edit := func(name string, f func(data []byte) []byte) func([]zipMember) []zipMember {
 		return func(ms []zipMember) []zipMember {
 			for i := range ms {
@@ -195,7 +195,7 @@ func TestNpzCorruption(t *testing.T) {
 }
 
 func TestNpzNotFiniteSaysWhere(t *testing.T) {
-	ms := readMembers(t, fixture.Golden(t, "official-tiny", "weights.npz"))
+	ms := readMembers(t, fixture.Case(t, "official-tiny", "weights.npz"))
 	for _, m := range ms {
 		if m.name == conv2+".npy" {
 			binary.LittleEndian.PutUint32(m.data[128+4*(((1*3+2)*64+7)*64+9):], math.Float32bits(float32(math.Inf(1))))
@@ -209,7 +209,7 @@ func TestNpzNotFiniteSaysWhere(t *testing.T) {
 
 // A numeric counter on a component is no difference.
 func TestNpzCounter(t *testing.T) {
-	path := fixture.Golden(t, "official-tiny", "weights.npz")
+	path := fixture.Case(t, "official-tiny", "weights.npz")
 	ms := readMembers(t, path)
 	for i := range ms {
 		ms[i].name = strings.Replace(ms[i].name, "standardized_conv2d/", fmt.Sprintf("standardized_conv2d_%d/", i), 1)
@@ -223,7 +223,7 @@ func TestNpzCounter(t *testing.T) {
 
 // Order of members and compression do not matter.
 func TestNpzCompressedAndReordered(t *testing.T) {
-	path := fixture.Golden(t, "official-tiny", "weights.npz")
+	path := fixture.Case(t, "official-tiny", "weights.npz")
 	ms := readMembers(t, path)
 	slices.SortFunc(ms, func(a, b zipMember) int { return strings.Compare(b.name, a.name) })
 	var b bytes.Buffer
@@ -249,13 +249,13 @@ func TestNpzCompressedAndReordered(t *testing.T) {
 
 // A file that ends early has lost its zip directory; the array it ends in is named all the same.
 func TestNpzCut(t *testing.T) {
-	file := writeZip(t, readMembers(t, fixture.Golden(t, "official-tiny", "weights.npz")))
+	file := writeZip(t, readMembers(t, fixture.Case(t, "official-tiny", "weights.npz")))
 	z, err := zip.NewReader(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	shapes := map[string][]int{}
-	for _, p := range npzNaming.params(open(t, fixture.Golden(t, "official-tiny", "weights.npz")).Config) {
+	for _, p := range npzNaming.params(open(t, fixture.Case(t, "official-tiny", "weights.npz")).Config) {
 		shapes[p.file] = p.stored
 	}
 	for _, f := range z.File {
@@ -280,7 +280,7 @@ func TestNpzCut(t *testing.T) {
 }
 
 func TestNpzChecksum(t *testing.T) {
-	file := writeZip(t, readMembers(t, fixture.Golden(t, "official-tiny", "weights.npz")))
+	file := writeZip(t, readMembers(t, fixture.Case(t, "official-tiny", "weights.npz")))
 	z, err := zip.NewReader(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
 		t.Fatal(err)
@@ -317,7 +317,7 @@ func centralEntries(file []byte) map[string]int {
 // Two names for one place, and a member that claims more than there is.
 func TestNpzPlaces(t *testing.T) {
 	le := binary.LittleEndian
-	real := writeZip(t, readMembers(t, fixture.Golden(t, "official-tiny", "weights.npz")))
+	real := writeZip(t, readMembers(t, fixture.Case(t, "official-tiny", "weights.npz")))
 	gamma, beta := "resnet/block2/unit01/c/group_norm/gamma", "resnet/block2/unit01/c/group_norm/beta"
 
 	file := bytes.Clone(real)
@@ -402,7 +402,7 @@ func zip64(ms []zipMember, sizes bool) []byte {
 }
 
 func TestNpzZip64(t *testing.T) {
-	path := fixture.Golden(t, "official-tiny", "weights.npz")
+	path := fixture.Case(t, "official-tiny", "weights.npz")
 	ms := readMembers(t, path)
 	for _, sizes := range []bool{false, true} {
 		file := zip64(ms, sizes)

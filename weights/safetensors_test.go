@@ -63,7 +63,7 @@ func hfDir(t testing.TB, tensors []byte) fstest.MapFS {
 	t.Helper()
 	fsys := fstest.MapFS{"model.safetensors": {Data: tensors}}
 	for _, name := range []string{"config.json", "preprocessor_config.json"} {
-		text, err := os.ReadFile(fixture.Golden(t, "hf-tiny", name))
+		text, err := os.ReadFile(fixture.Case(t, "hf-tiny", name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +81,7 @@ const (
 
 // Every way that one tensor of a real file can go wrong.
 func TestSafetensorsCorruption(t *testing.T) {
-	path := fixture.Golden(t, "hf-tiny", "model.safetensors")
+	path := fixture.Case(t, "hf-tiny", "model.safetensors")
 	type list = []int
 	for _, c := range []struct {
 		what      string
@@ -139,7 +139,7 @@ func TestSafetensorsCorruption(t *testing.T) {
 
 // The position of a value that is not finite is given in the file's own layout.
 func TestSafetensorsNotFiniteSaysWhere(t *testing.T) {
-	f := readST(t, fixture.Golden(t, "hf-tiny", "model.safetensors"))
+	f := readST(t, fixture.Case(t, "hf-tiny", "model.safetensors"))
 	at := 4 * (((12*3+1)*7+2)*7 + 5) // stem: output 12, input 1, row 2, column 5
 	binary.LittleEndian.PutUint32(f.data[at:], math.Float32bits(float32(math.Inf(-1))))
 	_, err := OpenFS(hfDir(t, f.bytes(t)), ".")
@@ -150,7 +150,7 @@ func TestSafetensorsNotFiniteSaysWhere(t *testing.T) {
 
 // Headers that no writer makes.
 func TestSafetensorsHeader(t *testing.T) {
-	whole, err := os.ReadFile(fixture.Golden(t, "hf-tiny", "model.safetensors"))
+	whole, err := os.ReadFile(fixture.Case(t, "hf-tiny", "model.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +228,7 @@ func TestSafetensorsClaims(t *testing.T) {
 
 // bfloat16 and float16 become float32: the values of one tensor, written by hand.
 func TestSafetensorsHalf(t *testing.T) {
-	f := readST(t, fixture.Golden(t, "hf-tiny", "model.safetensors"))
+	f := readST(t, fixture.Case(t, "hf-tiny", "model.safetensors"))
 	half := []uint16{0x3f80, 0xc000, 0x0000, 0x8000, 0x4049, 0x3eab, 0x0001, 0x7f7f, 0xbf00, 0x42c8}
 	bf16 := []float64{1, -2, 0, 0, 3.140625, 0.333984375, 0x1p-133, 0x1.fep127, -0.5, 100}
 	f16 := []float64{1.875, -2, 0, 0, 2.142578125, 1.6669921875, 0x1p-24, math.NaN(), -1.75, 3.390625}
@@ -261,7 +261,7 @@ func TestSafetensorsHalf(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	tensors, err := os.ReadFile(fixture.Golden(t, "hf-tiny", "model.safetensors"))
+	tensors, err := os.ReadFile(fixture.Case(t, "hf-tiny", "model.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +297,7 @@ func TestOpenRefuses(t *testing.T) {
 
 // Fields of config.json that make another network are refused by name; the rest of the file does not matter.
 func TestConfig(t *testing.T) {
-	tensors, err := os.ReadFile(fixture.Golden(t, "hf-tiny", "model.safetensors"))
+	tensors, err := os.ReadFile(fixture.Case(t, "hf-tiny", "model.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,14 +43,14 @@ func files(t *testing.T, dir string) map[string]string {
 // What is saved reads back the same: bits, architecture with epsilons, labels, preprocessing. And the same model makes
 // the same bytes.
 func TestSaveHFRoundTrip(t *testing.T) {
-	official := open(t, fixture.Golden(t, "official-tiny", "weights.npz"))
+	official := open(t, fixture.Case(t, "official-tiny", "weights.npz"))
 	official.Preprocessor = imaging.Squash(480, imaging.Bilinear)
 	official.Labels = strings.Split(`crane,"quoted",tab	inside,crane,<html> & more,naïve café,鳥,LABEL_7,a: b,`, ",")
-	odd := open(t, fixture.Golden(t, "hf-tiny"))
+	odd := open(t, fixture.Case(t, "hf-tiny"))
 	odd.Preprocessor, odd.Labels = nil, nil
 	odd.Config.GNEpsilon, odd.Config.WSEpsilon = 1e-6, 0x1.23456789abcdp-30
 	for name, m := range map[string]*Model{
-		"official": official, "hf": open(t, fixture.Golden(t, "hf-tiny")), "odd epsilons": odd, "drawn": randomModel(t, 7),
+		"official": official, "hf": open(t, fixture.Case(t, "hf-tiny")), "odd epsilons": odd, "drawn": randomModel(t, 7),
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "new", "model")
@@ -94,10 +94,10 @@ func randomModel(t testing.TB, seed uint64) *Model {
 // The file that is written has the names, shapes and values of the one that transformers wrote.
 func TestSaveHFLikeTransformers(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "model")
-	if err := SaveHF(dir, open(t, fixture.Golden(t, "hf-tiny")), F32, Card{}); err != nil {
+	if err := SaveHF(dir, open(t, fixture.Case(t, "hf-tiny")), F32, Card{}); err != nil {
 		t.Fatal(err)
 	}
-	got, want := readST(t, filepath.Join(dir, tensorsFile)), readST(t, fixture.Golden(t, "hf-tiny", tensorsFile))
+	got, want := readST(t, filepath.Join(dir, tensorsFile)), readST(t, fixture.Case(t, "hf-tiny", tensorsFile))
 	if len(got.header) != len(want.header) {
 		t.Fatalf("%d entries, want %d", len(got.header), len(want.header))
 	}
@@ -137,7 +137,7 @@ func TestSaveHFLikeTransformers(t *testing.T) {
 		}
 		return m
 	}
-	ours, theirs := read(filepath.Join(dir, configFile)), read(fixture.Golden(t, "hf-tiny", configFile))
+	ours, theirs := read(filepath.Join(dir, configFile)), read(fixture.Case(t, "hf-tiny", configFile))
 	for key, value := range ours {
 		if strings.HasPrefix(key, "bit_") {
 			continue
@@ -151,7 +151,7 @@ func TestSaveHFLikeTransformers(t *testing.T) {
 			t.Errorf("no %s", key)
 		}
 	}
-	if got, want := read(filepath.Join(dir, preprocessorFile)), read(fixture.Golden(t, "hf-tiny", preprocessorFile)); !reflect.DeepEqual(got, want) {
+	if got, want := read(filepath.Join(dir, preprocessorFile)), read(fixture.Case(t, "hf-tiny", preprocessorFile)); !reflect.DeepEqual(got, want) {
 		t.Errorf("preprocessor %v, want %v", got, want)
 	}
 }
@@ -181,7 +181,7 @@ func TestSaveHFLabels(t *testing.T) {
 
 // Half precision rounds each value to the nearest float16, and a second save changes nothing more.
 func TestSaveHFHalf(t *testing.T) {
-	m := open(t, fixture.Golden(t, "hf-tiny"))
+	m := open(t, fixture.Case(t, "hf-tiny"))
 	dir := t.TempDir()
 	if err := SaveHF(filepath.Join(dir, "half"), m, F16, Card{}); err != nil {
 		t.Fatal(err)
@@ -203,7 +203,7 @@ func TestSaveHFHalf(t *testing.T) {
 	if !reflect.DeepEqual(a, b) {
 		t.Error("the second save differs")
 	}
-	full, err := os.Stat(fixture.Golden(t, "hf-tiny", tensorsFile))
+	full, err := os.Stat(fixture.Case(t, "hf-tiny", tensorsFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +259,7 @@ func TestSaveHFFails(t *testing.T) {
 func TestSaveHFReplaces(t *testing.T) {
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "model")
-	first := open(t, fixture.Golden(t, "hf-tiny"))
+	first := open(t, fixture.Case(t, "hf-tiny"))
 	if err := SaveHF(dir, first, F32, Card{}); err != nil {
 		t.Fatal(err)
 	}

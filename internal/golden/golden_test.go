@@ -47,7 +47,7 @@ func TestCasesFail(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A case whose gradients have a parameter less than the network.
-	from, to := fixture.Golden(t, "official-tiny"), filepath.Join(half, "official-half")
+	from, to := fixture.Case(t, "official-tiny"), filepath.Join(half, "official-half")
 	if err := os.Mkdir(to, 0o755); err != nil {
 		t.Fatal(err)
 	}
