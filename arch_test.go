@@ -10,8 +10,8 @@ import (
 // floors lists the packages from the ground up. A package may import those on floors below its own, and nothing else
 // of this module.
 var floors = [][]string{
-	{"tensor", "internal/cpu", "internal/par", "internal/oracle", "internal/fixture", "imaging"},
-	{"internal/kernels"},
+	{"tensor", "internal/cpu", "internal/par", "internal/oracle", "internal/fixture", "internal/strictjson", "imaging"},
+	{"internal/kernels", "internal/safetensors"},
 	{"nn"},
 	{"resnet"},
 	{"data", "weights", "onnx"},

@@ -6,6 +6,8 @@ package tensor
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 )
 
@@ -27,6 +29,25 @@ func Len(shape []int) int {
 		n *= d
 	}
 	return n
+}
+
+// CheckedLen is Len of a shape from an untrusted file. It reports false for a negative axis and for a product that does
+// not fit an int; an axis of length 0 makes the product 0, however long the others are.
+func CheckedLen(shape []int) (int, bool) {
+	if slices.ContainsFunc(shape, func(d int) bool { return d < 0 }) {
+		return 0, false
+	}
+	if slices.Contains(shape, 0) {
+		return 0, true
+	}
+	n := 1
+	for _, d := range shape {
+		if n > math.MaxInt/d {
+			return 0, false
+		}
+		n *= d
+	}
+	return n, true
 }
 
 // FormatShape renders a shape as "(7, 7, 3, 64)", the form used in error messages.

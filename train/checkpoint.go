@@ -2,11 +2,9 @@ package train
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/internal/safetensors"
 	"github.com/bigtransfer/bit/resnet"
 )
 
@@ -126,7 +125,7 @@ func digestExamples(examples []data.Example) string {
 func digestWeights(net *resnet.Network) string {
 	h := sha256.New()
 	for _, p := range net.Params() {
-		writeFloats(h, p.Value) // a hash takes every write
+		safetensors.NewEncoder(h, safetensors.F32).Encode(p.Value) // a hash takes every write
 	}
 	return fmt.Sprintf("sha256 %x…", h.Sum(nil)[:8])
 }
@@ -210,7 +209,11 @@ func (l *loop) resume() error {
 		return err
 	}
 	defer f.Close()
-	if err := l.load(f); err != nil {
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if err := l.load(f, st.Size()); err != nil {
 		var mismatch *MismatchError
 		if errors.As(err, &mismatch) {
 			mismatch.File = path
@@ -222,16 +225,16 @@ func (l *loop) resume() error {
 }
 
 // load reads a checkpoint. The loop is unchanged unless the whole file is sound and of this run.
-func (l *loop) load(f io.ReadSeeker) error {
-	file, err := openTensors(f)
+func (l *loop) load(f io.ReaderAt, size int64) error {
+	file, err := openTensors(f, size)
 	if err != nil {
 		return err
 	}
-	if got := file.meta[keyFormat]; got != checkpointFormat {
+	if got := file.Metadata[keyFormat]; got != checkpointFormat {
 		return fmt.Errorf("its format is %q, want %q", got, checkpointFormat)
 	}
 	saved := identity{}
-	for k, v := range file.meta {
+	for k, v := range file.Metadata {
 		if field, ok := strings.CutPrefix(k, keyIdentity); ok {
 			saved[field] = v
 		}
@@ -239,11 +242,11 @@ func (l *loop) load(f io.ReadSeeker) error {
 	if diff := saved.differences(l.id); len(diff) > 0 {
 		return &MismatchError{Differences: diff}
 	}
-	at, err := parsePosition(file.meta, l.cfg.Schedule.Steps())
+	at, err := parsePosition(file.Metadata, l.cfg.Schedule.Steps())
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	if err := file.read(l.tensors()); err != nil {
+	if err := readTensors(file, l.tensors()); err != nil {
 		return err
 	}
 	l.at, l.saved = at, at
@@ -326,22 +329,6 @@ func replaceFile(path string, write func(io.Writer) error) (err error) {
 	if dir, openErr := os.Open(filepath.Dir(path)); openErr == nil {
 		dir.Sync()
 		dir.Close()
-	}
-	return nil
-}
-
-// writeFloats writes values as little-endian float32.
-func writeFloats(w io.Writer, values []float32) error {
-	var raw [1 << 14]byte
-	for len(values) > 0 {
-		n := min(len(values), len(raw)/4)
-		for i, v := range values[:n] {
-			binary.LittleEndian.PutUint32(raw[4*i:], math.Float32bits(v))
-		}
-		if _, err := w.Write(raw[:4*n]); err != nil {
-			return err
-		}
-		values = values[n:]
 	}
 	return nil
 }

@@ -286,7 +286,7 @@ func TestHeaderBits(t *testing.T) {
 	for bit := range len(sound) * 8 {
 		content := slices.Clone(sound)
 		content[bit/8] ^= 1 << (bit % 8)
-		if _, err := openTensors(bytes.NewReader(content)); !errors.Is(err, ErrCorrupt) {
+		if _, err := openTensors(bytes.NewReader(content), int64(len(content))); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("bit %d of byte %d: error %v, want ErrCorrupt", bit%8, bit/8, err)
 		}
 	}
@@ -297,7 +297,7 @@ func TestTensorsOfOtherShape(t *testing.T) {
 	if err := writeTensors(&file, map[string]string{}, []tensorRef{{"a", []int{2, 3}, make([]float32, 6)}}); err != nil {
 		t.Fatal(err)
 	}
-	f, err := openTensors(bytes.NewReader(file.Bytes()))
+	f, err := openTensors(bytes.NewReader(file.Bytes()), int64(file.Len()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +306,7 @@ func TestTensorsOfOtherShape(t *testing.T) {
 		`no tensor "b", expected one of shape (6)`:      {{"b", []int{6}, make([]float32, 6)}},
 		`1 tensors, expected 0`:                         {},
 	} {
-		if err := f.read(tensors); err == nil || err.Error() != want {
+		if err := readTensors(f, tensors); err == nil || err.Error() != want {
 			t.Errorf("error %v, want %s", err, want)
 		}
 	}
@@ -361,11 +361,15 @@ func TestCheckpointContent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		file, err := openTensors(f)
+		st, err := f.Stat()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := len(file.entries), 2*len(net.Params()); got != want {
+		file, err := openTensors(f, st.Size())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := len(file.Tensors), 2*len(net.Params()); got != want {
 			t.Errorf("%s: %d tensors, want %d", name, got, want)
 		}
 		other := tiny(t, 10)
@@ -374,14 +378,14 @@ func TestCheckpointContent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := file.read(l.tensors()); err != nil {
+		if err := readTensors(file, l.tensors()); err != nil {
 			t.Error(err)
 		}
 		if !slices.Equal(values(other), values(net)) {
 			t.Errorf("%s does not hold the final weights, which are also the only ones evaluated", name)
 		}
-		if file.meta["step"] != "2" {
-			t.Errorf("%s: step %q, want 2", name, file.meta["step"])
+		if file.Metadata["step"] != "2" {
+			t.Errorf("%s: step %q, want 2", name, file.Metadata["step"])
 		}
 		pool.Close()
 		f.Close()
@@ -396,9 +400,9 @@ func FuzzOpenTensors(f *testing.F) {
 	f.Add(file.Bytes())
 	f.Add([]byte("\x02\x00\x00\x00\x00\x00\x00\x00{}"))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		file, err := openTensors(bytes.NewReader(content))
+		file, err := openTensors(bytes.NewReader(content), int64(len(content)))
 		if err == nil {
-			file.read([]tensorRef{{"a", []int{2}, make([]float32, 2)}})
+			readTensors(file, []tensorRef{{"a", []int{2}, make([]float32, 2)}})
 		}
 	})
 }

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/bigtransfer/bit/internal/safetensors"
 )
 
 // childDir is set in the environment of the process, this test again, that TestKillAndResume starts and kills.
@@ -22,7 +24,7 @@ const killSteps = 60
 
 func digestOf(values []float32) string {
 	h := sha256.New()
-	writeFloats(h, values)
+	safetensors.NewEncoder(h, safetensors.F32).Encode(values)
 	return hex.EncodeToString(h.Sum(nil))
 }
 

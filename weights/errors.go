@@ -5,21 +5,23 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/bigtransfer/bit/internal/safetensors"
 )
 
 // What can be wrong with one tensor of a checkpoint. A [TensorError] unwraps to one of these.
 var (
 	ErrMissing    = errors.New("missing tensor")
 	ErrUnexpected = errors.New("unexpected tensor")
-	ErrDuplicate  = errors.New("there more than once")
+	ErrDuplicate  = safetensors.ErrDuplicate // there more than once
 	ErrShape      = errors.New("wrong shape")
-	ErrDType      = errors.New("unsupported element type")
+	ErrDType      = safetensors.ErrDType // unsupported element type
 	ErrOrder      = errors.New("stored column by column (Fortran order)")
-	ErrTruncated  = errors.New("truncated tensor")
-	ErrOffsets    = errors.New("wrong place or size in the file")
-	ErrOverlap    = errors.New("overlapping tensors")
-	ErrHole       = errors.New("unused bytes between tensors")
-	ErrNotFinite  = errors.New("value is not finite")
+	ErrTruncated  = safetensors.ErrTruncated
+	ErrOffsets    = safetensors.ErrOffsets // wrong place or size in the file
+	ErrOverlap    = safetensors.ErrOverlap
+	ErrHole       = safetensors.ErrHole // unused bytes between tensors
+	ErrNotFinite  = safetensors.ErrNotFinite
 	ErrCorrupt    = errors.New("corrupt tensor data")
 )
 
@@ -61,6 +63,14 @@ func (e *TensorError) Error() string {
 
 // Unwrap returns the problem, for errors.Is.
 func (e *TensorError) Unwrap() error { return e.Problem }
+
+// tensorError says the same of a tensor as the package that reads and writes safetensors files, or nil for nil.
+func tensorError(f *safetensors.Fault) *TensorError {
+	if f == nil {
+		return nil
+	}
+	return &TensorError{Name: f.Name, Problem: f.Problem, Got: f.Shape, Detail: f.Detail}
+}
 
 // formatShape renders (7, 7, any, 64) and, for a tensor that is not there, "none".
 func formatShape(shape []int) string {

@@ -9,6 +9,7 @@ import (
 	"testing/fstest"
 
 	"github.com/bigtransfer/bit/resnet"
+	"github.com/bigtransfer/bit/tensor"
 )
 
 // smallNpz is an official-format file of the smallest network that 32 groups allow.
@@ -18,7 +19,7 @@ func smallNpz(t testing.TB) []byte {
 		GNEpsilon: resnet.GNEpsilon, WSEpsilon: resnet.WSEpsilonOfficial}
 	var ms []zipMember
 	for _, p := range npzNaming.params(cfg) {
-		n, _ := elements(p.stored)
+		n := tensor.Len(p.stored)
 		dict := "{'descr': '<f4', 'fortran_order': False, 'shape': " + formatShape(p.stored) + ", }"
 		if len(p.stored) == 1 {
 			dict = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + formatShape(p.stored)[1:len(formatShape(p.stored))-1] + ",), }"
@@ -83,7 +84,7 @@ func FuzzNpy(f *testing.F) {
 				t.Errorf("header of %d bytes in %d", h.size, len(data))
 			}
 			if h.check(uint64(len(data))) == nil {
-				n, ok := elements(h.shape)
+				n, ok := tensor.CheckedLen(h.shape)
 				if !ok || int64(n)*int64(npyElement[h.descr]) != int64(len(data))-h.size {
 					t.Errorf("shape %v of %q accepted for %d bytes", h.shape, h.descr, int64(len(data))-h.size)
 				}

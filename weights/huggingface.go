@@ -4,10 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"strconv"
 
 	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/internal/safetensors"
+	"github.com/bigtransfer/bit/internal/strictjson"
 	"github.com/bigtransfer/bit/resnet"
 )
 
@@ -107,7 +110,7 @@ func openDir(dir string, fsys fs.FS) (*Model, error) {
 	if err != nil {
 		return nil, in(configFile, err)
 	}
-	if err := rejectDuplicateKeys(text); err != nil {
+	if err := strictjson.CheckKeys(text); err != nil {
 		return nil, in(configFile, err)
 	}
 	c := newHFConfig()
@@ -144,11 +147,17 @@ func openDir(dir string, fsys fs.FS) (*Model, error) {
 	if err != nil {
 		return nil, in(tensorsFile, err)
 	}
-	tensors, err := readSafetensors(r, st.Size())
+	file, err := safetensors.NewReader(r, st.Size())
 	if err != nil {
 		return nil, in(tensorsFile, err)
 	}
-	entries := tensors.entries()
+	entries := make([]entry, len(file.Tensors))
+	for i, t := range file.Tensors {
+		entries[i] = entry{
+			name: t.Name, key: t.Name, shape: t.Shape, dtype: t.DType, problem: tensorError(t.Fault),
+			open: func() (io.ReadCloser, error) { return io.NopCloser(t.Open()), nil },
+		}
+	}
 	if m.Config.Classes, err = classes(c, entries); err != nil {
 		return nil, in(configFile, err)
 	}
@@ -194,7 +203,7 @@ func readPreprocessor(fsys fs.FS) (*imaging.Processor, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := rejectDuplicateKeys(text); err != nil {
+	if err := strictjson.CheckKeys(text); err != nil {
 		return nil, err
 	}
 	p := new(imaging.Processor)

@@ -9,6 +9,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/bigtransfer/bit/tensor"
 )
 
 // npyHeader is what a .npy member says about its array. descr is NumPy's type string, as in "<f4".
@@ -197,7 +199,7 @@ func (h npyHeader) check(member uint64) *TensorError {
 		return &TensorError{Problem: problem, Got: h.shape, Detail: fmt.Sprintf(format, args...)}
 	}
 	size := npyElement[h.descr]
-	n, ok := elements(h.shape)
+	n, ok := tensor.CheckedLen(h.shape)
 	switch {
 	case size == 0:
 		return bad(ErrDType, "%q", h.descr)

@@ -2,6 +2,7 @@ package weights
 
 import (
 	"archive/zip"
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -11,6 +12,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/bigtransfer/bit/internal/safetensors"
 )
 
 // Array is an array of a reference file with the type it has there: exactly one of the three value slices is set.
@@ -174,9 +177,9 @@ func (m npzMember) array() (Array, error) {
 	le := binary.LittleEndian
 	switch m.header.descr {
 	case "<f2":
-		a.Float32 = decode(raw, 2, func(b []byte) float32 { return float16(le.Uint16(b)).float32() })
+		a.Float32, err = decodeFloats(raw, F16)
 	case "<f4":
-		a.Float32 = decode(raw, 4, func(b []byte) float32 { return math.Float32frombits(le.Uint32(b)) })
+		a.Float32, err = decodeFloats(raw, F32)
 	case "<f8":
 		a.Float64 = decode(raw, 8, func(b []byte) float64 { return math.Float64frombits(le.Uint64(b)) })
 	case "|i1":
@@ -195,6 +198,11 @@ func (m npzMember) array() (Array, error) {
 		a.Int64 = decode(raw, 4, func(b []byte) int64 { return int64(le.Uint32(b)) })
 	}
 	return a, nil
+}
+
+func decodeFloats(raw []byte, dtype DType) ([]float32, error) {
+	xs := make([]float32, len(raw)/dtype.Size())
+	return xs, safetensors.NewDecoder(bytes.NewReader(raw), dtype).Decode(xs)
 }
 
 func decode[T any](raw []byte, size int, one func([]byte) T) []T {

@@ -13,7 +13,19 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/bigtransfer/bit/internal/safetensors"
+	"github.com/bigtransfer/bit/internal/strictjson"
 	"github.com/bigtransfer/bit/resnet"
+)
+
+// DType is the element type of a stored tensor, spelled as in a safetensors header.
+type DType = safetensors.DType
+
+// The element types that weights are read from, of which F32 and F16 are written. All become float32 in memory.
+const (
+	F32  = safetensors.F32
+	F16  = safetensors.F16
+	BF16 = safetensors.BF16
 )
 
 // SaveHF writes a model as a Hugging Face model directory that transformers loads as BitForImageClassification:
@@ -60,11 +72,7 @@ func saveHF(dir string, m *Model, dtype DType, card Card) (err error) {
 	if err := writeFile(temp, cardFile, func(w io.Writer) error { return m.writeCard(w, dtype, card) }); err != nil {
 		return err
 	}
-	params := hfNaming.params(m.Config)
-	values := func(p param) []float32 { return m.Tensors[p.Name].Data }
-	if err := writeFile(temp, tensorsFile, func(w io.Writer) error {
-		return writeSafetensors(w, params, values, hfNaming.oihw, dtype)
-	}); err != nil {
+	if err := writeFile(temp, tensorsFile, func(w io.Writer) error { return m.writeTensors(w, dtype) }); err != nil {
 		return err
 	}
 	return replaceFiles(temp, dir, m.Preprocessor != nil)
@@ -106,52 +114,68 @@ func writeFile(dir, name string, write func(io.Writer) error) error {
 	return errors.Join(err, f.Close())
 }
 
+// writeTensors writes model.safetensors, the parameters in the order of the forward pass.
+func (m *Model) writeTensors(w io.Writer, dtype DType) error {
+	var tensors []safetensors.Source
+	for _, p := range hfNaming.params(m.Config) {
+		tensors = append(tensors, safetensors.Source{
+			Name: p.file, DType: dtype, Shape: p.stored, Values: stored(p, m.Tensors[p.Name].Data, hfNaming.oihw),
+		})
+	}
+	err := safetensors.Write(w, map[string]string{"format": "pt"}, tensors)
+	var fault *safetensors.Fault
+	if errors.As(err, &fault) {
+		return tensorError(fault)
+	}
+	return err
+}
+
 // writeConfig writes what transformers' BitConfig reads, and the epsilons that its code holds as constants.
 func (m *Model) writeConfig(w io.Writer, dtype DType) error {
 	torch := map[DType]string{F32: "float32", F16: "float16"}
 	c := m.Config
-	id2label, label2id := object{}, object{}
+	id2label, label2id := strictjson.Object{}, strictjson.Object{}
 	at := map[string]int{}
 	for i := range c.Classes {
 		label := madeUpLabel(i)
 		if m.Labels != nil {
 			label = m.Labels[i]
 		}
-		id2label = append(id2label, member{strconv.Itoa(i), label})
+		id2label = append(id2label, strictjson.Member{Key: strconv.Itoa(i), Value: label})
 		// Two classes may share a label ("crane" in ILSVRC); as in Python, the last one keeps it.
 		if j, ok := at[label]; ok {
-			label2id[j].value = i
+			label2id[j].Value = i
 		} else {
 			at[label] = len(label2id)
-			label2id = append(label2id, member{label, i})
+			label2id = append(label2id, strictjson.Member{Key: label, Value: i})
 		}
 	}
 	stages := []string{"stem"}
 	for s := range c.Depths {
 		stages = append(stages, fmt.Sprintf("stage%d", s+1))
 	}
-	return writeJSON(w, object{
-		{"architectures", []string{"BitForImageClassification"}},
-		{"bit_gn_epsilon", c.GNEpsilon},
-		{"bit_ws_epsilon", c.WSEpsilon},
-		{"depths", c.Depths},
-		{"drop_path_rate", 0.0},
-		{"embedding_dynamic_padding", false},
-		{"embedding_size", c.StemWidth},
-		{"global_padding", nil},
-		{"hidden_act", "relu"},
-		{"hidden_sizes", c.Widths},
-		{"id2label", id2label},
-		{"label2id", label2id},
-		{"layer_type", "preactivation"},
-		{"model_type", "bit"},
-		{"num_channels", c.Channels},
-		{"num_groups", c.Groups},
-		{"out_features", nil},
-		{"output_stride", 32},
-		{"stage_names", stages},
-		{"torch_dtype", torch[dtype]},
-		{"width_factor", 1},
+	return writeJSON(w, strictjson.Object{
+		{Key: "architectures", Value: []string{"BitForImageClassification"}},
+		{Key: "bit_gn_epsilon", Value: c.GNEpsilon},
+		{Key: "bit_ws_epsilon", Value: c.WSEpsilon},
+		{Key: "depths", Value: c.Depths},
+		{Key: "drop_path_rate", Value: 0.0},
+		{Key: "embedding_dynamic_padding", Value: false},
+		{Key: "embedding_size", Value: c.StemWidth},
+		{Key: "global_padding", Value: nil},
+		{Key: "hidden_act", Value: "relu"},
+		{Key: "hidden_sizes", Value: c.Widths},
+		{Key: "id2label", Value: id2label},
+		{Key: "label2id", Value: label2id},
+		{Key: "layer_type", Value: "preactivation"},
+		{Key: "model_type", Value: "bit"},
+		{Key: "num_channels", Value: c.Channels},
+		{Key: "num_groups", Value: c.Groups},
+		{Key: "out_features", Value: nil},
+		{Key: "output_stride", Value: 32},
+		{Key: "stage_names", Value: stages},
+		{Key: "torch_dtype", Value: torch[dtype]},
+		{Key: "width_factor", Value: 1},
 	})
 }
 
