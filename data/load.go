@@ -1,6 +1,7 @@
 package data
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -68,11 +69,10 @@ func (l *Loader) load(w *worker, index int) (*picture, error) {
 		return nil, brokenError{err}
 	}
 	path := l.examples[index].Path
-	file, err := fs.ReadFile(l.fsys, path)
-	if err != nil {
+	img, err := imaging.DecodeFS(l.fsys, path)
+	if _, unread := errors.AsType[*fs.PathError](err); unread {
 		return nil, err
 	}
-	img, err := imaging.Decode(file)
 	if err != nil {
 		l.broken.add(index, err)
 		return nil, brokenError{err}

@@ -10,6 +10,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"io/fs"
 	"os"
 
 	"golang.org/x/image/bmp"
@@ -21,11 +22,17 @@ import (
 // It is Pillow's limit (twice Image.MAX_IMAGE_PIXELS), about 13,377 x 13,377.
 const DefaultMaxPixels = 178_956_970
 
+// DefaultMaxBytes is the size of a file above which [DecodeFile] refuses it, before memory for it is asked for: 8 bytes
+// for each of DefaultMaxPixels, which is 16-bit RGBA without compression, and 64 MiB for what else a file may hold.
+const DefaultMaxBytes = 8*DefaultMaxPixels + 64<<20
+
 // Decoder reads image files. The zero value is what [Decode] uses. It holds no state: one Decoder may serve many
 // goroutines.
 type Decoder struct {
 	// MaxPixels limits width times height; 0 means DefaultMaxPixels.
 	MaxPixels int
+	// MaxBytes limits the size of a file; 0 means DefaultMaxBytes.
+	MaxBytes int64
 	// KeepOrientation leaves pixels as they are stored, ignoring the EXIF orientation that says which way is up.
 	// The Hugging Face image processors see pictures that way.
 	KeepOrientation bool
@@ -38,6 +45,10 @@ func Decode(data []byte) (*Image, error) { return Decoder{}.Decode(data) }
 
 // DecodeFile is [Decode] for a file. Of a file that is no image only the first bytes are read.
 func DecodeFile(path string) (*Image, error) { return Decoder{}.DecodeFile(path) }
+
+// DecodeFS is [DecodeFile] for a file of a file system. A file that cannot be read is an [*fs.PathError]; other errors
+// do not name the file.
+func DecodeFS(fsys fs.FS, path string) (*Image, error) { return Decoder{}.DecodeFS(fsys, path) }
 
 // format is one file format.
 type format struct {
@@ -104,44 +115,78 @@ func (d Decoder) Decode(data []byte) (*Image, error) {
 
 // DecodeFile is the function [DecodeFile] with d's settings.
 func (d Decoder) DecodeFile(path string) (*Image, error) {
-	data, err := readImageFile(path)
-	if err != nil {
-		return nil, err
-	}
-	im, err := d.decode(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return im, nil
-}
-
-// readImageFile reads a file whose start is that of an image.
-func readImageFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
+	return d.decodeFile(f, path, path+": ")
+}
+
+// DecodeFS is the function [DecodeFS] with d's settings.
+func (d Decoder) DecodeFS(fsys fs.FS, path string) (*Image, error) {
+	f, err := fsys.Open(path)
 	if err != nil {
 		return nil, err
 	}
+	return d.decodeFile(f, path, "")
+}
+
+// decodeFile decodes a file and closes it. Errors that are not of reading begin with prefix.
+func (d Decoder) decodeFile(f fs.File, path, prefix string) (*Image, error) {
+	defer f.Close()
+	data, err := d.readImage(f)
+	var im *Image
+	if err == nil {
+		im, err = d.decode(data)
+	}
+	if err != nil {
+		if unread, ok := err.(readError); ok {
+			if _, named := errors.AsType[*fs.PathError](unread.error); named {
+				return nil, unread.error
+			}
+			return nil, &fs.PathError{Op: "read", Path: path, Err: unread.error}
+		}
+		return nil, fmt.Errorf("%s%w", prefix, err)
+	}
+	return im, nil
+}
+
+// readError marks an error of reading a file, as opposed to one of what it holds.
+type readError struct{ error }
+
+// readImage reads a file whose start is that of an image and whose size may be that of one.
+func (d Decoder) readImage(f fs.File) ([]byte, error) {
+	maxBytes := d.MaxBytes
+	if maxBytes == 0 {
+		maxBytes = DefaultMaxBytes
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, readError{err}
+	}
 	if info.IsDir() {
-		return nil, fmt.Errorf("%s: %w: it is a folder", path, ErrNotImage)
+		return nil, fmt.Errorf("%w: it is a folder", ErrNotImage)
 	}
 	head := make([]byte, signatureLen)
 	n, err := io.ReadFull(f, head)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-		return nil, err
+		return nil, readError{err}
 	}
 	head = head[:n]
 	if _, err := sniff(head); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, err
 	}
+	if info.Size() > maxBytes {
+		return nil, fmt.Errorf("%w: a file of %d bytes, at most %d are read", ErrTooLarge, info.Size(), maxBytes)
+	}
+	// A pipe has no size, so reading is limited as well.
 	buf := bytes.NewBuffer(make([]byte, 0, max(info.Size(), signatureLen)+bytes.MinRead))
 	buf.Write(head)
-	if _, err := buf.ReadFrom(f); err != nil {
-		return nil, err
+	if _, err := buf.ReadFrom(io.LimitReader(f, maxBytes-int64(n)+1)); err != nil {
+		return nil, readError{err}
+	}
+	if int64(buf.Len()) > maxBytes {
+		return nil, fmt.Errorf("%w: a file of more than the %d bytes that are read", ErrTooLarge, maxBytes)
 	}
 	return buf.Bytes(), nil
 }

@@ -9,7 +9,8 @@ import (
 var (
 	// ErrNotImage means that the data starts like none of the formats known.
 	ErrNotImage = errors.New("not an image")
-	// ErrTooLarge means that the header claims more pixels than allowed; see [TooLargeError].
+	// ErrTooLarge means that the header claims more pixels than allowed, see [TooLargeError], or that the file is larger
+	// than allowed.
 	ErrTooLarge = errors.New("image too large")
 	// ErrTruncated means that the data ends before the image does.
 	ErrTruncated = errors.New("image file is cut short")

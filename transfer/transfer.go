@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -139,13 +140,13 @@ func typicalSize(ds *data.Dataset) (height, width int, err error) {
 	var sizes []size
 	n := min(probes, len(ds.Train))
 	for i := range n {
-		file, readErr := fs.ReadFile(ds.FS, ds.Train[i*len(ds.Train)/n].Path)
-		if readErr != nil {
-			return 0, 0, readErr
+		path := ds.Train[i*len(ds.Train)/n].Path
+		img, broken := imaging.DecodeFS(ds.FS, path)
+		if _, unread := errors.AsType[*fs.PathError](broken); unread {
+			return 0, 0, broken
 		}
-		img, decodeErr := imaging.Decode(file)
-		if decodeErr != nil {
-			err = decodeErr
+		if broken != nil {
+			err = fmt.Errorf("%s: %w", path, broken)
 			continue // the loader skips it too
 		}
 		sizes = append(sizes, size{img.H, img.W})
