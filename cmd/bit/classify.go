@@ -32,8 +32,8 @@ func (a *app) newClassifyCommand() *cobra.Command {
 		Long: `Say what pictures show: the most likely classes of each, with their scores in per cent.
 
 Pictures are JPEG, PNG, GIF, BMP, TIFF or WebP files. Folders are searched for them, with
-all folders inside. A file that cannot be read is reported, the rest go on, and the exit
-code is 1.
+all folders inside but not what links to folders lead to. A file that cannot be read is
+reported, the rest go on, and the exit code is 1.
 
 With --json, each file is one line:
   {"file":"…","predictions":[{"label":"…","index":0,"score":0.9},…]}
@@ -116,7 +116,9 @@ func (a *app) classify(ctx context.Context, args []string, o classifyOptions) er
 }
 
 // findImages lists the files to classify: arguments as they are, and the pictures inside folders in lexical order, by
-// their extension. What cannot be looked at is in the list with its error.
+// their extension. Links to files are followed, and an argument that is one to a folder. Pipes and devices count only
+// where they are named themselves, since reading one may never end. What cannot be looked at is in the list with its
+// error.
 func findImages(args []string) []bit.FileResult {
 	var found []bit.FileResult
 	for _, arg := range args {
@@ -126,15 +128,19 @@ func findImages(args []string) []bit.FileResult {
 			continue
 		}
 		before := len(found)
-		filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
+		root := arg
+		if !os.IsPathSeparator(root[len(root)-1]) {
+			root += string(filepath.Separator) // else WalkDir does not look into a link
+		}
+		filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			switch {
 			case err != nil:
 				found = append(found, bit.FileResult{File: path, Err: err})
-			case path != arg && strings.HasPrefix(d.Name(), "."):
+			case path != root && strings.HasPrefix(d.Name(), "."):
 				if d.IsDir() {
 					return filepath.SkipDir
 				}
-			case !d.IsDir() && data.IsImageName(d.Name()):
+			case data.IsImageName(d.Name()) && mayBeFile(path, d):
 				found = append(found, bit.FileResult{File: path})
 			}
 			return nil
@@ -144,6 +150,16 @@ func findImages(args []string) []bit.FileResult {
 		}
 	}
 	return found
+}
+
+// mayBeFile reports whether an entry of a folder is a file, or a link to one or to nowhere, which is to be reported.
+func mayBeFile(path string, d fs.DirEntry) bool {
+	mode := d.Type()
+	if mode&fs.ModeSymlink != 0 {
+		info, err := os.Stat(path)
+		return err != nil || info.Mode().IsRegular()
+	}
+	return mode.IsRegular()
 }
 
 // classificationWriter returns the function that shows one result: as JSON, as bars in a terminal, or as a line for
