@@ -7,7 +7,6 @@ import (
 	"image/png"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -73,8 +72,7 @@ func compareGolden(p *imaging.Processor, got, want []float32) deviation {
 
 // TestGoldenPixelValues compares every file that the reference could read with what it made of it.
 func TestGoldenPixelValues(t *testing.T) {
-	dir := fixture.Golden(t)
-	raw, err := os.ReadFile(filepath.Join(dir, "hf-tiny", "case.json"))
+	raw, err := os.ReadFile(fixture.Case(t, "hf-tiny", "case.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +86,7 @@ func TestGoldenPixelValues(t *testing.T) {
 	if len(cases) == 0 {
 		t.Fatal("no cases")
 	}
-	arrays, err := weights.ReadNpz(filepath.Join(dir, "hf-tiny", "arrays.npz"))
+	arrays, err := weights.ReadNpz(fixture.Case(t, "hf-tiny", "arrays.npz"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -163,7 +163,7 @@ func sameTensors(t *testing.T, got, want map[string]*tensor.Tensor) {
 }
 
 func TestOpenFS(t *testing.T) {
-	fsys := os.DirFS(fixture.Golden(t))
+	fsys := os.DirFS(filepath.Dir(fixture.Case(t, "hf-tiny")))
 	for _, name := range []string{"official-tiny/weights.npz", "hf-tiny"} {
 		m, err := OpenFS(fsys, name)
 		if err != nil {

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 
 // Scripts see $GOLDEN, the folder of reference cases, and $EXAMPLES, that of the example pictures.
 func TestScripts(t *testing.T) {
-	cases, err := filepath.Abs(fixture.Golden(t))
+	cases, err := filepath.Abs(filepath.Dir(fixture.Case(t, "hf-tiny")))
 	if err != nil {
 		t.Fatal(err)
 	}
