@@ -94,4 +94,3 @@ func (u unreadable) Open(name string) (fs.File, error) {
 type unreadableFile struct{ fs.File }
 
 func (unreadableFile) Read([]byte) (int, error) { return 0, errDisk }
-

@@ -51,8 +51,13 @@ func saveHF(dir string, m *Model, dtype DType, card Card) (err error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
 		return err
 	}
-	// Beside the target, so that the rename stays on one file system.
-	temp := filepath.Join(filepath.Dir(dir), fmt.Sprintf(".%s.%08x.tmp", filepath.Base(dir), rand.Uint32()))
+	// Renames stay on one file system: beside a new directory, but inside one that exists, which may be a mount point
+	// or all that may be written to.
+	place := filepath.Dir(dir)
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		place = dir
+	}
+	temp := filepath.Join(place, fmt.Sprintf(".%s.%08x.tmp", filepath.Base(dir), rand.Uint32()))
 	if err := os.Mkdir(temp, 0o777); err != nil {
 		return err
 	}

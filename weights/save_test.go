@@ -288,6 +288,29 @@ func TestSaveHFReplaces(t *testing.T) {
 	}
 }
 
+// A directory that exists may be a mount point, or alone writable: nothing happens beside it.
+func TestSaveHFStaysInside(t *testing.T) {
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "model")
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	long := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	if err := os.Chtimes(parent, long, long); err != nil {
+		t.Fatal(err)
+	}
+	if err := SaveHF(dir, randomModel(t, 1), F32, Card{}); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(parent); err != nil || !info.ModTime().Equal(long) {
+		t.Errorf("the parent directory was changed (%v, error %v)", info.ModTime(), err)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) != 3 {
+		t.Errorf("%d entries, error %v, want the 3 files of a model without preprocessor", len(files), err)
+	}
+}
+
 // The YAML header is valid whatever the texts are, and says what the card says.
 func TestCard(t *testing.T) {
 	card := Card{
