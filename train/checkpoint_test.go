@@ -116,6 +116,27 @@ func TestInterruptWithoutDirectory(t *testing.T) {
 	}
 }
 
+// A run that cannot be saved when it is interrupted says why.
+func TestInterruptUnsaved(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cfg := recipe(cifar(t), 5)
+	cfg.Dir = filepath.Join(t.TempDir(), "gone")
+	cfg.OnStep = func(Progress) {
+		cancel()
+		if err := os.RemoveAll(cfg.Dir); err != nil {
+			t.Error(err)
+		}
+	}
+	_, err := Run(ctx, tiny(t, 10), cfg)
+	var interrupted *InterruptedError
+	if !errors.As(err, &interrupted) || !errors.Is(err, context.Canceled) || !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("error %v, want an InterruptedError with the reason why nothing was saved", err)
+	}
+	if interrupted.Step != 1 || !strings.Contains(err.Error(), LastFile) {
+		t.Errorf("error %q, want step 1 and the name of the file", err)
+	}
+}
+
 func TestThreads(t *testing.T) {
 	ds := cifar(t)
 	cfg := everything(ds, 5, "")

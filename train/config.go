@@ -97,22 +97,31 @@ func (e *DivergedError) Error() string {
 	return fmt.Sprintf("training diverged at step %d: loss %v, gradient norm %v; try a lower learning rate, a longer warm-up or gradient clipping", e.Step, e.Loss, e.GradientNorm)
 }
 
-// InterruptedError says that the context was cancelled after a number of whole steps. If Dir is not empty, the run was
-// saved there, and the same call resumes it. It unwraps to the cause of the cancellation.
+// InterruptedError says that the context was cancelled after a number of whole steps. If Dir is not empty and Unsaved is
+// nil, the run was saved there, and the same call resumes it. It unwraps to the cause of the cancellation and to Unsaved.
 type InterruptedError struct {
 	Step, Total int
 	Dir         string
+	Unsaved     error // why the run could not be saved
 	Cause       error
 }
 
 func (e *InterruptedError) Error() string {
-	if e.Dir == "" {
+	switch {
+	case e.Unsaved != nil:
+		return fmt.Sprintf("interrupted after step %d of %d: %v", e.Step, e.Total, e.Unsaved)
+	case e.Dir == "":
 		return fmt.Sprintf("interrupted after step %d of %d, nothing saved", e.Step, e.Total)
 	}
 	return fmt.Sprintf("interrupted after step %d of %d, saved in %s", e.Step, e.Total, e.Dir)
 }
 
-func (e *InterruptedError) Unwrap() error { return e.Cause }
+func (e *InterruptedError) Unwrap() []error {
+	if e.Unsaved != nil {
+		return []error{e.Cause, e.Unsaved}
+	}
+	return []error{e.Cause}
+}
 
 // check reports the first setting that makes no sense.
 func (c Config) check(net *resnet.Network) error {

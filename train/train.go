@@ -2,7 +2,6 @@ package train
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -249,16 +248,15 @@ func (l *loop) evaluate(ctx context.Context) error {
 	return l.save(LastFile)
 }
 
-// stop ends the run early, between two steps. If the context was cancelled it saves the run and returns an
+// stop ends the run early, between two steps. If the context was cancelled it tries to save the run and returns an
 // InterruptedError, otherwise it returns the cause.
 func (l *loop) stop(ctx context.Context, cause error) error {
 	if ctx.Err() == nil {
 		return cause
 	}
+	e := &InterruptedError{Step: l.at.Step, Total: l.cfg.Schedule.Steps(), Dir: l.cfg.Dir, Cause: context.Cause(ctx)}
 	if l.saved != l.at {
-		if err := l.save(LastFile); err != nil {
-			return errors.Join(context.Cause(ctx), err)
-		}
+		e.Unsaved = l.save(LastFile)
 	}
-	return &InterruptedError{Step: l.at.Step, Total: l.cfg.Schedule.Steps(), Dir: l.cfg.Dir, Cause: context.Cause(ctx)}
+	return e
 }

@@ -58,7 +58,7 @@ func (a *app) run(ctx context.Context) int {
 		return exitUsage
 	case errors.As(err, &interrupted):
 		fmt.Fprintf(a.stderr, "bit: %v\n", err)
-		if interrupted.Dir != "" {
+		if interrupted.Dir != "" && interrupted.Unsaved == nil {
 			fmt.Fprintf(a.stderr, "To go on:\n  %s\n", a.resumeCommand())
 		}
 		return exitInterrupted
@@ -127,6 +127,21 @@ func (a *app) runE(work func(ctx context.Context, args []string) error) func(*co
 		}
 		return work(cmd.Context(), args)
 	}
+}
+
+// addThreadsFlag adds --threads, which every command that computes has.
+func addThreadsFlag(cmd *cobra.Command, threads *int) {
+	cmd.Flags().IntVar(threads, "threads", 0, "threads to compute with; changes the speed, not the result (default one per CPU)")
+}
+
+// maxThreads is more than any machine has; what is above it is a slip of the keyboard that would exhaust memory.
+const maxThreads = 1024
+
+func checkThreads(threads int) error {
+	if threads < 0 || threads > maxThreads {
+		return usagef("--threads %d: want 1 to %d, or 0 for one per CPU", threads, maxThreads)
+	}
+	return nil
 }
 
 // wants returns the check for a command's arguments: at least so many and, if most is not negative, at most so many.
