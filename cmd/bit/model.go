@@ -19,7 +19,7 @@ func (o *modelOptions) addFlags(cmd *cobra.Command) {
 	addModelFlag(cmd, &o.model)
 	f := cmd.Flags()
 	f.IntVar(&o.resolution, "resolution", 0, "squash images to this side in pixels (default what the model says, or 480)")
-	f.IntVar(&o.threads, "threads", 0, "threads to compute with; changes the speed, not the result (default one per CPU)")
+	addThreadsFlag(cmd, &o.threads)
 }
 
 func addModelFlag(cmd *cobra.Command, model *string) {
@@ -29,6 +29,9 @@ func addModelFlag(cmd *cobra.Command, model *string) {
 func (o *modelOptions) open(ctx context.Context) (*bit.Model, error) {
 	if o.resolution < 0 {
 		return nil, usagef("--resolution %d: want a positive number of pixels", o.resolution)
+	}
+	if err := checkThreads(o.threads); err != nil {
+		return nil, err
 	}
 	return bit.Opener{Threads: o.threads, Resolution: o.resolution}.Open(ctx, o.model)
 }

@@ -32,7 +32,7 @@ func (o *trainingOptions) addFlags(cmd *cobra.Command) {
 	f.StringVarP(&o.output, "output", "o", "", "folder to write the model to (required)")
 	f.BoolVar(&o.resume, "resume", false, "go on with the run whose checkpoint is in the output folder")
 	f.Uint64Var(&o.seed, "seed", 0, "seed of everything random")
-	f.IntVar(&o.threads, "threads", 0, "threads to compute with; changes the speed, not the result (default one per CPU)")
+	addThreadsFlag(cmd, &o.threads)
 	f.IntVar(&o.microBatch, "micro-batch", 0, "most images in memory at once; changes only how sums are rounded (default what --memory holds)")
 	f.Float64Var(&o.memory, "memory", 4, "memory for activations, in GiB")
 	f.Int64Var(&o.cacheMiB, "cache", 1024, "memory for decoded pictures, in MiB")
@@ -101,7 +101,7 @@ func (o *trainingOptions) check() error {
 	case !(o.memory > 0):
 		return usagef("--memory %v: want a positive number", o.memory)
 	}
-	return nil
+	return checkThreads(o.threads)
 }
 
 // describeData says in words what a model was trained on.

@@ -39,7 +39,7 @@ printed. Relative means: to the largest absolute value of those logits.`,
 	}
 	f := cmd.Flags()
 	f.Float64Var(&o.tolerance, "tolerance", defaultTolerance, "largest relative error that passes")
-	f.IntVar(&o.threads, "threads", 0, "threads to compute with; changes the speed, not the result (default one per CPU)")
+	addThreadsFlag(cmd, &o.threads)
 	f.BoolVar(&o.json, "json", false, "print one JSON object a line")
 	return cmd
 }
@@ -56,6 +56,9 @@ type deviation struct {
 func (a *app) verify(ctx context.Context, ref, reference string, o verifyOptions) error {
 	if !(o.tolerance >= 0) {
 		return usagef("--tolerance %v: want at least 0", o.tolerance)
+	}
+	if err := checkThreads(o.threads); err != nil {
+		return err
 	}
 	arrays, err := weights.ReadNpz(reference)
 	if err != nil {
