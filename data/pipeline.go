@@ -125,6 +125,9 @@ func checkSize(size int) error {
 	if size <= 0 {
 		return fmt.Errorf("expected a positive size, found %d", size)
 	}
+	if size > imaging.DefaultMaxPixels/size {
+		return fmt.Errorf("%d x %d pixels: %w", size, size, imaging.ErrTooLarge)
+	}
 	return nil
 }
 

@@ -38,6 +38,7 @@ func TestPipelineErrors(t *testing.T) {
 		{Pipeline{FlipLR{}}, "no step that fixes the size"},
 		{Pipeline{Resize{}}, "positive size, found 0"},
 		{Pipeline{Resize{Size: 100}, RandomCrop{128}}, "at most 100 pixels"},
+		{Pipeline{Resize{Size: 1_000_000}}, "image too large"},
 		{Pipeline{InceptionCrop{Size: 64, MinArea: 1.5}}, "found 1.5"},
 		{Pipeline{InceptionCrop{Size: 64, MinArea: math.NaN()}}, "found NaN"},
 	} {

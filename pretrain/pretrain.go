@@ -43,6 +43,12 @@ func (r Recipe) config(net *resnet.Network, ds *data.Dataset, opt Options) (trai
 	if r.Epochs < 1 || r.Batch < 1 {
 		return train.Config{}, fmt.Errorf("pretrain: a recipe of %d epochs in batches of %d, want at least 1 of each", r.Epochs, r.Batch)
 	}
+	if r.Loss == train.Softmax && len(ds.Classes) < 2 {
+		return train.Config{}, fmt.Errorf("pretrain: expected at least 2 classes to tell apart, found %q", ds.Classes)
+	}
+	if r.Steps(len(ds.Train)) < 1 {
+		return train.Config{}, fmt.Errorf("pretrain: %d epochs of %d images in batches of %d, want at least one step", r.Epochs, len(ds.Train), r.Batch)
+	}
 	cfg := train.Config{
 		SGD:       train.SGD{Momentum: r.Momentum, WeightDecay: r.WeightDecay, ClipNorm: r.ClipNorm, EMA: r.EMA},
 		Schedule:  r.Schedule(len(ds.Train)),

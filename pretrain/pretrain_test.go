@@ -140,6 +140,15 @@ func TestRunErrors(t *testing.T) {
 	if _, err := Run(t.Context(), tiny(t, 10), ds, Recipe{}, Options{}); err == nil {
 		t.Error("an empty recipe is no error")
 	}
+	long := small(BiTS)
+	long.Batch = 2*long.Epochs*len(ds.Train) + 1
+	if _, err := Run(t.Context(), tiny(t, 10), ds, long, Options{}); err == nil {
+		t.Error("a batch that leaves no step is no error")
+	}
+	one := data.Dataset{FS: ds.FS, Classes: ds.Classes[:1], Train: []data.Example{{Path: ds.Train[0].Path}}}
+	if _, err := Run(t.Context(), tiny(t, 1), &one, small(TinyImageNet64), Options{}); err == nil {
+		t.Error("a softmax over one class is no error")
+	}
 	none := *ds
 	none.Train = nil
 	if _, err := Run(t.Context(), tiny(t, 10), &none, small(BiTS), Options{}); !errors.Is(err, data.ErrNoImages) {

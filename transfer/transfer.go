@@ -83,6 +83,8 @@ func NewPlan(ds *data.Dataset, cfg Config) (Plan, error) {
 	switch {
 	case len(ds.Train) == 0:
 		return Plan{}, fmt.Errorf("transfer: %w in the training split", data.ErrNoImages)
+	case len(ds.Classes) < 2:
+		return Plan{}, fmt.Errorf("transfer: expected at least 2 classes to tell apart, found %q", ds.Classes)
 	case cfg.Steps < 0 || cfg.Batch < 0 || cfg.LearningRate < 0 || cfg.Resize < 0 || cfg.Crop < 0:
 		return Plan{}, fmt.Errorf("transfer: %d steps, batch %d, learning rate %v, resize %d, crop %d: none may be negative", cfg.Steps, cfg.Batch, cfg.LearningRate, cfg.Resize, cfg.Crop)
 	case (cfg.Resize == 0) != (cfg.Crop == 0) || cfg.Crop > cfg.Resize:

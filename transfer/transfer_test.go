@@ -3,6 +3,7 @@ package transfer
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/bigtransfer/bit/data"
@@ -66,6 +67,14 @@ func TestPlanOverrides(t *testing.T) {
 		if _, err := NewPlan(ds, bad); err == nil {
 			t.Errorf("%+v is no error", bad)
 		}
+	}
+}
+
+// A folder of one class is a mistake, often of a level: there is nothing to tell apart.
+func TestPlanOfOneClass(t *testing.T) {
+	ds := &data.Dataset{Classes: []string{"photos"}, Train: []data.Example{{Path: "photos/a.png"}}}
+	if _, err := NewPlan(ds, Config{Resize: 36, Crop: 32}); err == nil || !strings.Contains(err.Error(), "photos") {
+		t.Errorf("error %v, want one that names the class", err)
 	}
 }
 
