@@ -10,7 +10,7 @@ import (
 
 // Fine-tuning the embedded model on 400 small photographs of ten classes beats the same network, trained by the same
 // rule and as long from random weights, by at least ten points on 300 others. The rule is BiT-HyperRule's with its steps
-// shortened: its schedule's shape in 100 steps of 128 images instead of 500 of 512, at the model's own 64 pixels.
+// shortened: its schedule's shape in 60 steps of 128 images instead of 500 of 512, at the model's own 64 pixels.
 func TestPretrainingPays(t *testing.T) {
 	m, err := bit.Open(t.Context(), "")
 	if err != nil {
@@ -20,7 +20,7 @@ func TestPretrainingPays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := transfer.Config{Steps: 100, Batch: 128, LearningRate: transfer.BaseLearningRate, Resize: 80, Crop: 64}
+	cfg := transfer.Config{Steps: 60, Batch: 128, LearningRate: transfer.BaseLearningRate, Resize: 80, Crop: 64}
 	top1 := func(m *bit.Model) float64 {
 		_, r, err := bit.FineTune(t.Context(), m, fixture.Data(t, "cifar10-mini"), cfg)
 		if err != nil {
