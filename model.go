@@ -82,9 +82,6 @@ func (o Opener) Open(ctx context.Context, ref string) (*Model, error) {
 	if m.name == "" {
 		m.name = DefaultModel
 	}
-	if m.labels == nil {
-		m.labels = knownLabels(net.Classes)
-	}
 	if m.processor == nil {
 		m.processor = imaging.Squash(DefaultResolution, imaging.Bilinear)
 	}
