@@ -10,7 +10,7 @@ import (
 
 // EvaluateOptions say how Evaluate works. The zero value is a sound choice.
 type EvaluateOptions struct {
-	Batch      int            // pictures per pass of the network; 0 for 32. It changes the result by rounding only
+	Batch      int            // pictures per pass of the network; 0 for 32. It changes the speed, not the result
 	Workers    int            // goroutines that decode and prepare; 0 for one per CPU
 	OnProgress func(done int) // called after every pass with the number of pictures so far; nil for none
 }

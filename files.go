@@ -20,7 +20,7 @@ type FileResult struct {
 // FilesOptions say how ClassifyFiles works. The zero value is a sound choice.
 type FilesOptions struct {
 	Top     int // classes per file; 0 for all
-	Batch   int // pictures per pass of the network; 0 for 16. It changes results by rounding only
+	Batch   int // pictures per pass of the network; 0 for 16. It changes the speed, not the results
 	Workers int // goroutines that decode and prepare; 0 for one per CPU
 }
 

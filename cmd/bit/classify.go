@@ -48,7 +48,7 @@ With --json, each file is one line:
 	o.modelOptions.addFlags(cmd)
 	f := cmd.Flags()
 	f.IntVar(&o.top, "top", 5, "classes to show for each picture")
-	f.IntVar(&o.batch, "batch", 0, "pictures per pass of the network; changes the speed, and scores by rounding only (default 16)")
+	f.IntVar(&o.batch, "batch", 0, "pictures per pass of the network; changes the speed, not the scores (default 16)")
 	f.BoolVar(&o.json, "json", false, "print one JSON object a line")
 	return cmd
 }

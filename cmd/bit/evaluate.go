@@ -39,7 +39,7 @@ between 0 and 1.`,
 	o.modelOptions.addFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.split, "split", "", "train, val or test (default test, else val, else everything)")
-	f.IntVar(&o.batch, "batch", 0, "pictures per pass of the network; changes the speed, and scores by rounding only (default 32)")
+	f.IntVar(&o.batch, "batch", 0, "pictures per pass of the network; changes the speed, not the scores (default 32)")
 	f.BoolVar(&o.json, "json", false, "print the scores as JSON")
 	return cmd
 }
