@@ -4,7 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -88,13 +92,31 @@ func (a *app) verify(ctx context.Context, ref, reference string, o verifyOptions
 			return err
 		}
 	}
+	left := beyond(arrays, n)
 	switch {
+	case n > 0 && left != "":
+		return fmt.Errorf("%s: there is %s but no x%d", reference, left, n)
 	case n == 0:
 		return fmt.Errorf("%s: expected inputs x0, x1, … and logits0, logits1, …, found no x0", reference)
 	case failed > 0:
 		return fmt.Errorf("%d of %d inputs deviate by more than %v of the largest logit", failed, n, o.tolerance)
 	}
 	return nil
+}
+
+// beyond returns the name of an input or output with the number n or a higher one, or "": a gap in the numbers must not
+// hide what comes after it.
+func beyond(arrays map[string]weights.Array, n int) string {
+	for _, name := range slices.Sorted(maps.Keys(arrays)) {
+		for _, prefix := range []string{"x", "logits"} {
+			if digits, ok := strings.CutPrefix(name, prefix); ok {
+				if i, err := strconv.Atoi(digits); err == nil && i >= n {
+					return name
+				}
+			}
+		}
+	}
+	return ""
 }
 
 func (a *app) printDeviation(d deviation, asJSON bool) error {
@@ -113,7 +135,10 @@ func (a *app) printDeviation(d deviation, asJSON bool) error {
 func deviate(m *bit.Model, x weights.Array, arrays map[string]weights.Array, n int) (deviation, error) {
 	c := m.Config()
 	input, output := fmt.Sprintf("x%d", n), fmt.Sprintf("logits%d", n)
-	if len(x.Shape) != 4 || x.Shape[1] != c.Channels || x.Float32 == nil {
+	if x.Float32 == nil {
+		return deviation{}, fmt.Errorf("%s: expected float32, found another type of shape %v", input, x.Shape)
+	}
+	if len(x.Shape) != 4 || x.Shape[1] != c.Channels {
 		return deviation{}, fmt.Errorf("%s: expected float32 of shape (N, %d, H, W), found shape %v", input, c.Channels, x.Shape)
 	}
 	want, ok := arrays[output]
