@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func gemmAVX2(rows int, depth int, a *float32, aRow int, aStep int, b *float32, c *float32, cRow int, cols int, accumulate int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmAVX2(SB), NOSPLIT, $0-80
 	MOVQ rows+0(FP), AX
 	MOVQ a+16(FP), CX
@@ -65,6 +65,7 @@ rows6_start:
 rows6_loop:
 	VMOVUPS      (R10), Y12
 	VMOVUPS      32(R10), Y13
+	PREFETCHT0   4096(R10)
 	ADDQ         $0x00000040, R10
 	VBROADCASTSS (R8), Y14
 	VFMADD231PS  Y12, Y14, Y0
@@ -161,6 +162,7 @@ rows5_start:
 rows5_loop:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
+	PREFETCHT0   4096(R8)
 	ADDQ         $0x00000040, R8
 	VBROADCASTSS (AX), Y12
 	VFMADD231PS  Y10, Y12, Y0
@@ -241,6 +243,7 @@ rows4_start:
 rows4_loop:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
+	PREFETCHT0   4096(R8)
 	ADDQ         $0x00000040, R8
 	VBROADCASTSS (AX), Y10
 	VFMADD231PS  Y8, Y10, Y0
@@ -308,6 +311,7 @@ rows3_start:
 rows3_loop:
 	VMOVUPS      (CX), Y6
 	VMOVUPS      32(CX), Y7
+	PREFETCHT0   4096(CX)
 	ADDQ         $0x00000040, CX
 	VBROADCASTSS (AX), Y8
 	VFMADD231PS  Y6, Y8, Y0
@@ -363,6 +367,7 @@ rows2_start:
 rows2_loop:
 	VMOVUPS      (CX), Y4
 	VMOVUPS      32(CX), Y5
+	PREFETCHT0   4096(CX)
 	ADDQ         $0x00000040, CX
 	VBROADCASTSS (AX), Y6
 	VFMADD231PS  Y4, Y6, Y0
@@ -407,6 +412,7 @@ rows1_start:
 rows1_loop:
 	VMOVUPS      (CX), Y2
 	VMOVUPS      32(CX), Y3
+	PREFETCHT0   4096(CX)
 	ADDQ         $0x00000040, CX
 	VBROADCASTSS (AX), Y4
 	VFMADD231PS  Y2, Y4, Y0
@@ -1459,7 +1465,7 @@ end:
 	RET
 
 // func gemmAVX512(rows int, depth int, a *float32, aRow int, aStep int, b *float32, c *float32, cRow int, cols int, accumulate int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·gemmAVX512(SB), NOSPLIT, $0-80
 	MOVQ  rows+0(FP), AX
 	MOVQ  a+16(FP), CX
@@ -1572,6 +1578,8 @@ rows14_start:
 rows14_loop:
 	VMOVUPS      (R13), Z28
 	VMOVUPS      64(R13), Z29
+	PREFETCHT0   4096(R13)
+	PREFETCHT0   4160(R13)
 	ADDQ         $0x00000080, R13
 	VBROADCASTSS (R8), Z30
 	VFMADD231PS  Z28, Z30, Z0
@@ -1765,6 +1773,8 @@ rows13_start:
 rows13_loop:
 	VMOVUPS      (R11), Z26
 	VMOVUPS      64(R11), Z27
+	PREFETCHT0   4096(R11)
+	PREFETCHT0   4160(R11)
 	ADDQ         $0x00000080, R11
 	VBROADCASTSS (AX), Z28
 	VFMADD231PS  Z26, Z28, Z0
@@ -1940,6 +1950,8 @@ rows12_start:
 rows12_loop:
 	VMOVUPS      (R10), Z24
 	VMOVUPS      64(R10), Z25
+	PREFETCHT0   4096(R10)
+	PREFETCHT0   4160(R10)
 	ADDQ         $0x00000080, R10
 	VBROADCASTSS (AX), Z26
 	VFMADD231PS  Z24, Z26, Z0
@@ -2103,6 +2115,8 @@ rows11_start:
 rows11_loop:
 	VMOVUPS      (R10), Z22
 	VMOVUPS      64(R10), Z23
+	PREFETCHT0   4096(R10)
+	PREFETCHT0   4160(R10)
 	ADDQ         $0x00000080, R10
 	VBROADCASTSS (AX), Z24
 	VFMADD231PS  Z22, Z24, Z0
@@ -2255,6 +2269,8 @@ rows10_start:
 rows10_loop:
 	VMOVUPS      (R10), Z20
 	VMOVUPS      64(R10), Z21
+	PREFETCHT0   4096(R10)
+	PREFETCHT0   4160(R10)
 	ADDQ         $0x00000080, R10
 	VBROADCASTSS (AX), Z22
 	VFMADD231PS  Z20, Z22, Z0
@@ -2394,6 +2410,8 @@ rows9_start:
 rows9_loop:
 	VMOVUPS      (R9), Z18
 	VMOVUPS      64(R9), Z19
+	PREFETCHT0   4096(R9)
+	PREFETCHT0   4160(R9)
 	ADDQ         $0x00000080, R9
 	VBROADCASTSS (AX), Z20
 	VFMADD231PS  Z18, Z20, Z0
@@ -2521,6 +2539,8 @@ rows8_start:
 rows8_loop:
 	VMOVUPS      (R9), Z16
 	VMOVUPS      64(R9), Z17
+	PREFETCHT0   4096(R9)
+	PREFETCHT0   4160(R9)
 	ADDQ         $0x00000080, R9
 	VBROADCASTSS (AX), Z18
 	VFMADD231PS  Z16, Z18, Z0
@@ -2637,6 +2657,8 @@ rows7_start:
 rows7_loop:
 	VMOVUPS      (R9), Z14
 	VMOVUPS      64(R9), Z15
+	PREFETCHT0   4096(R9)
+	PREFETCHT0   4160(R9)
 	ADDQ         $0x00000080, R9
 	VBROADCASTSS (AX), Z16
 	VFMADD231PS  Z14, Z16, Z0
@@ -2740,6 +2762,8 @@ rows6_start:
 rows6_loop:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      64(R8), Z13
+	PREFETCHT0   4096(R8)
+	PREFETCHT0   4160(R8)
 	ADDQ         $0x00000080, R8
 	VBROADCASTSS (AX), Z14
 	VFMADD231PS  Z12, Z14, Z0
@@ -2831,6 +2855,8 @@ rows5_start:
 rows5_loop:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      64(R8), Z11
+	PREFETCHT0   4096(R8)
+	PREFETCHT0   4160(R8)
 	ADDQ         $0x00000080, R8
 	VBROADCASTSS (AX), Z12
 	VFMADD231PS  Z10, Z12, Z0
@@ -2911,6 +2937,8 @@ rows4_start:
 rows4_loop:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      64(R8), Z9
+	PREFETCHT0   4096(R8)
+	PREFETCHT0   4160(R8)
 	ADDQ         $0x00000080, R8
 	VBROADCASTSS (AX), Z10
 	VFMADD231PS  Z8, Z10, Z0
@@ -2978,6 +3006,8 @@ rows3_start:
 rows3_loop:
 	VMOVUPS      (CX), Z6
 	VMOVUPS      64(CX), Z7
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4160(CX)
 	ADDQ         $0x00000080, CX
 	VBROADCASTSS (AX), Z8
 	VFMADD231PS  Z6, Z8, Z0
@@ -3033,6 +3063,8 @@ rows2_start:
 rows2_loop:
 	VMOVUPS      (CX), Z4
 	VMOVUPS      64(CX), Z5
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4160(CX)
 	ADDQ         $0x00000080, CX
 	VBROADCASTSS (AX), Z6
 	VFMADD231PS  Z4, Z6, Z0
@@ -3077,6 +3109,8 @@ rows1_start:
 rows1_loop:
 	VMOVUPS      (CX), Z2
 	VMOVUPS      64(CX), Z3
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4160(CX)
 	ADDQ         $0x00000080, CX
 	VBROADCASTSS (AX), Z4
 	VFMADD231PS  Z2, Z4, Z0

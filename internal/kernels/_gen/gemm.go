@@ -14,6 +14,10 @@ import (
 // Rows left over run in a tile of just their number. Each element is one chain of FMAs in the order of the depth,
 // whatever tile it falls in: the bits of C do not depend on how a matrix was cut into calls.
 func gemm(l level) {
+	// Panels of B follow each other in memory and are often read for the first time since they were last used, a whole
+	// network ago. The hardware looks ahead only to the end of a 4 KiB page: ask for the line one page on.
+	const prefetch = 4096 // bytes
+
 	maxRows := 14
 	if !l.wide() {
 		maxRows = 6
@@ -97,6 +101,9 @@ func gemm(l level) {
 		Label(id + "_loop")
 		VMOVUPS(Mem{Base: b}, bv[0])
 		VMOVUPS(Mem{Base: b, Disp: l.bytes()}, bv[1])
+		for line := 0; line < 2*l.bytes(); line += 64 {
+			PREFETCHT0(Mem{Base: b, Disp: prefetch + line})
+		}
 		ADDQ(U32(uint32(2*l.bytes())), b)
 		for i := range n {
 			m := Mem{Base: ptrs[i/3]}
