@@ -226,6 +226,11 @@ func (l *loop) evaluate(ctx context.Context) error {
 	if len(l.cfg.Eval.Examples) == 0 || !due || l.at.Evaluated == l.at.Step {
 		return nil
 	}
+	if l.saved != l.at { // evaluation takes its time, and the best weights may find no room: keep the steps done first
+		if err := l.save(LastFile); err != nil {
+			return err
+		}
+	}
 	net := l.net
 	if l.averaged != nil {
 		net = l.averaged
