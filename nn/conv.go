@@ -9,6 +9,7 @@ type Conv struct {
 	norm    *GroupNorm
 	padded  *padded // the input with its zeros around it; nil for 1x1 kernels
 	forward *product
+	fast    *winograd // instead of padded and forward, where it pays
 	grad    *gradProduct
 
 	dyPadded *padded    // like padded, for the backward products
@@ -20,6 +21,15 @@ type Conv struct {
 // With moments, y's statistics are taken for the GroupNorm that reads it; with shortcut, it is added to y.
 func NewConv(k *Kernel, x *Map, norm *GroupNorm, y *Map, shortcut *Map, accumulate, moments bool) *Conv {
 	c := &Conv{k: k, x: x, y: y, norm: norm}
+	var end finish
+	if moments || shortcut != nil {
+		end = &forwardFinish{y, shortcut, moments}
+	}
+	if k.e.Winograd && k.dw == nil && !accumulate && k.winogradPays(x.H, x.W) {
+		c.fast = newWinograd(k, x, norm, y)
+		c.fast.finish = end
+		return c
+	}
 	g := &gather{n: x.N, h: x.H, w: x.W, pixel: x.C, segment: k.Kw * x.C, gh: y.H, gw: y.W, step: k.Stride}
 	for kh := range k.Kh {
 		g.taps = append(g.taps, tap{kh, 0})
@@ -30,9 +40,7 @@ func NewConv(k *Kernel, x *Map, norm *GroupNorm, y *Map, shortcut *Map, accumula
 	}
 	c.forward = newProduct(k.e, g, k.Co)
 	c.forward.accumulate = accumulate
-	if moments || shortcut != nil {
-		c.forward.finish = &forwardFinish{y, shortcut, moments}
-	}
+	c.forward.finish = end
 	if k.dw != nil {
 		c.grad = newGradProduct(k.e, g, k.Co)
 	}
@@ -57,6 +65,10 @@ func (f *forwardFinish) block(m0, m1, n0, n1 int) {
 
 // Forward computes y.
 func (c *Conv) Forward() {
+	if c.fast != nil {
+		c.fast.run()
+		return
+	}
 	p := c.forward
 	p.src, p.norm = c.source()
 	p.b, p.out = c.k.forward, c.y.Data

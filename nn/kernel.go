@@ -18,6 +18,8 @@ type Kernel struct {
 	scale, shift []float32 // [Co]: the standardised kernel is ŵ = w·scale + shift
 	forward      []float32 // panels of ŵ as [Kh·Kw·Ci, Co]
 	backward     []float32 // panels of ŵ as [taps·Co, Ci] for each phase, see phases
+	winograd     []float32 // nil unless a layer wants it: see winogradTask
+	folded       bool
 
 	// The gradient through standardisation.
 	sum, sumW, a, b, c []float32 // [Co]
@@ -25,6 +27,7 @@ type Kernel struct {
 
 	e                                      *Engine
 	standardiseT, packT, transposeT, gradT func(thread, i int)
+	winogradT                              func(thread, i int)
 	transposes                             []transpose
 }
 
@@ -67,6 +70,10 @@ func (k *Kernel) Fold() {
 	if len(k.transposes) > 0 {
 		k.e.Pool.For(len(k.transposes), k.transposeT)
 	}
+	if k.winograd != nil {
+		k.transformWinograd()
+	}
+	k.folded = true
 }
 
 func (k *Kernel) standardiseTask(thread, i int) {

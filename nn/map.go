@@ -93,9 +93,12 @@ func ceilDiv(a, b int) int { return (a + b - 1) / b }
 // Engine is what the layers of one network share while they run: the threads and a scratch memory for each.
 // One goroutine at a time may use it.
 type Engine struct {
-	Pool    *par.Pool
-	scratch []scratch // one for each thread
-	padded  []float32 // see padded
+	Pool *par.Pool
+	// Winograd lets 3x3 convolutions without a gradient be computed in transformed tiles where that is faster. Their
+	// results then differ from the direct product's by rounding. Set it before layers are planned.
+	Winograd bool
+	scratch  []scratch // one for each thread
+	padded   []float32 // see padded
 }
 
 // scratch is memory for one task of a layer, its contents undefined.

@@ -1,6 +1,16 @@
 package resnet
 
-import "github.com/bigtransfer/bit/nn"
+import (
+	"github.com/bigtransfer/bit/internal/par"
+	"github.com/bigtransfer/bit/nn"
+)
+
+// NewDirectPredictor is NewPredictor with every convolution computed as in training, by direct products.
+func (n *Network) NewDirectPredictor(pool *par.Pool) *Predictor {
+	p := n.NewPredictor(pool)
+	p.e.Winograd = false
+	return p
+}
 
 // Activations returns what the last Forward computed: "root" is the pooled output of the stem, the others are the
 // outputs of the units.

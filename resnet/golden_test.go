@@ -152,9 +152,10 @@ func TestGoldenEngine(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%s", c.Name, level), func(t *testing.T) {
 				defer cpu.SetForTest(level)()
 				net := freshNetwork(t, c)
-				tr, pr, e := net.NewTrainer(pool), net.NewPredictor(pool), errors{}
+				tr, e := net.NewTrainer(pool), errors{}
+				pr, direct := net.NewPredictor(pool), net.NewDirectPredictor(pool)
 				for _, r := range c.Runs {
-					compareRun(t, e, net, tr, pr, r)
+					compareRun(t, e, net, tr, pr, direct, r)
 				}
 				if c.SGD != nil {
 					compareTrajectory(t, e, c, pool)
@@ -165,7 +166,7 @@ func TestGoldenEngine(t *testing.T) {
 	}
 }
 
-func compareRun(t *testing.T, e errors, net *resnet.Network, tr *resnet.Trainer, pr *resnet.Predictor, r golden.Run) {
+func compareRun(t *testing.T, e errors, net *resnet.Network, tr *resnet.Trainer, pr, direct *resnet.Predictor, r golden.Run) {
 	tr.ZeroGrad()
 	logits, err := tr.Forward(r.X, r.N, r.H, r.W)
 	if err != nil {
@@ -189,6 +190,10 @@ func compareRun(t *testing.T, e errors, net *resnet.Network, tr *resnet.Trainer,
 
 	predicted := make([]float32, len(logits))
 	if err := pr.Logits(predicted, r.X, r.N, r.H, r.W); err != nil {
+		t.Fatal(err)
+	}
+	e.add("predicted logits", r.Name, oracle.Error(predicted, r.Logits))
+	if err := direct.Logits(predicted, r.X, r.N, r.H, r.W); err != nil {
 		t.Fatal(err)
 	}
 	if !sameBits(predicted, logits) {

@@ -17,6 +17,7 @@ type Predictor struct {
 // NewPredictor returns a predictor with the network's present parameters over the pool's threads.
 func (n *Network) NewPredictor(pool *par.Pool) *Predictor {
 	e := nn.NewEngine(pool)
+	e.Winograd = true
 	p := &Predictor{net: n, e: e, ks: n.newKernels(e, false)}
 	p.Refold()
 	return p

@@ -7,14 +7,14 @@ import (
 )
 
 // TestShapes changes the shape of the input from call to call, growing and shrinking: what a shape gives does not
-// depend on those before it, and is the same in training.
+// depend on those before it, and is that of training.
 func TestShapes(t *testing.T) {
 	everyLevel(t, func(t *testing.T) {
 		pool := par.New(2)
 		defer pool.Close()
 		cfg := smallConfig()
 		net := newNetwork(t, cfg, 8)
-		used, tr := net.NewPredictor(pool), net.NewTrainer(pool)
+		used, direct, tr := net.NewPredictor(pool), net.NewDirectPredictor(pool), net.NewTrainer(pool)
 		for i, b := range []batch{{2, 20, 31}, {5, 37, 29}, {2, 20, 31}, {1, 1, 1}, {3, 8, 70}, {5, 37, 29}, {1, 64, 3}} {
 			x := randomInput(uint64(i), b.len())
 			fresh, got, features := make([]float32, b.n*cfg.Classes), make([]float32, b.n*cfg.Classes), make([]float32, b.n*cfg.FeatureWidth())
@@ -32,11 +32,13 @@ func TestShapes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !sameBits(logits, fresh) {
-				t.Errorf("%v: the trainer's logits have other bits", b)
+			closeToDirect(t, "logits", fresh, logits)
+			closeToDirect(t, "features", features, tr.Features())
+			if err := direct.Features(features, x, b.n, b.h, b.w); err != nil {
+				t.Fatal(err)
 			}
 			if !sameBits(tr.Features(), features) {
-				t.Errorf("%v: the trainer's features have other bits", b)
+				t.Errorf("%v: the trainer's features have other bits than direct products", b)
 			}
 		}
 	})

@@ -63,8 +63,12 @@ func (b batch) len() int { return b.n * b.h * b.w * 3 }
 
 // trained is what some steps of SGD leave, to the bit.
 type trained struct {
-	logits, grads, values []float32
+	logits, grads, values, predicted []float32
 }
+
+// winogradTolerance bounds what a predictor's Winograd convolutions change in logits and features, relative to the
+// largest: a layer's error is some 2e-6 of its largest output, and the errors of layers add up as those of float32 do.
+const winogradTolerance = 2e-5
 
 func train(t *testing.T, cfg resnet.Config, b batch, threads, steps int) trained {
 	t.Helper()
@@ -98,21 +102,33 @@ func train(t *testing.T, cfg resnet.Config, b batch, threads, steps int) trained
 	for _, p := range net.Params() {
 		all.values = append(all.values, p.Value...)
 	}
-	// The predictor must see the same network.
-	predicted := make([]float32, b.n*cfg.Classes)
+	// A predictor must see the same network: to the bit where it takes the same products, else but for rounding.
+	direct, predicted := make([]float32, b.n*cfg.Classes), make([]float32, b.n*cfg.Classes)
 	tr.ZeroGrad()
 	x := randomInput(99, b.len())
 	logits, err := tr.Forward(x, b.n, b.h, b.w)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := net.NewDirectPredictor(pool).Logits(direct, x, b.n, b.h, b.w); err != nil {
+		t.Fatal(err)
+	}
+	if !sameBits(direct, logits) {
+		t.Errorf("%d threads: the predictor's logits are not the trainer's to the bit", threads)
+	}
 	if err := net.NewPredictor(pool).Logits(predicted, x, b.n, b.h, b.w); err != nil {
 		t.Fatal(err)
 	}
-	if !sameBits(predicted, logits) {
-		t.Errorf("%d threads: the predictor's logits are not the trainer's to the bit", threads)
-	}
+	closeToDirect(t, "logits", predicted, logits)
+	all.predicted = predicted
 	return all
+}
+
+func closeToDirect(t *testing.T, name string, got, direct []float32) {
+	t.Helper()
+	if e := oracle.Error(got, oracle.Wide(direct)); !(e <= winogradTolerance) {
+		t.Errorf("%s of a predictor differ by %.1e of the largest from those by direct products, want at most %.0e", name, e, winogradTolerance)
+	}
 }
 
 // TestThreads trains with 1, 2, 3, 5 and 8 threads: logits, gradients and weights have the same bits.
@@ -145,7 +161,7 @@ func TestThreads(t *testing.T) {
 					for _, v := range []struct {
 						name      string
 						got, want []float32
-					}{{"logits", got.logits, want.logits}, {"gradients", got.grads, want.grads}, {"weights", got.values, want.values}} {
+					}{{"logits", got.logits, want.logits}, {"gradients", got.grads, want.grads}, {"weights", got.values, want.values}, {"predicted logits", got.predicted, want.predicted}} {
 						if !sameBits(v.got, v.want) {
 							t.Errorf("%d threads: %s are not those of 1 thread to the bit", threads, v.name)
 						}
@@ -234,36 +250,43 @@ func TestNotFinite(t *testing.T) {
 	everyLevel(t, func(t *testing.T) {
 		pool := par.New(2)
 		defer pool.Close()
-		cfg, b := smallConfig(), batch{4, 19, 23}
+		cfg := smallConfig()
 		net := newNetwork(t, cfg, 4)
-		pr := net.NewPredictor(pool)
-		x := randomInput(5, b.len())
-		want, got := make([]float32, b.n*cfg.Classes), make([]float32, b.n*cfg.Classes)
-		if err := pr.Logits(want, x, b.n, b.h, b.w); err != nil {
-			t.Fatal(err)
+		for _, b := range []batch{{4, 19, 23}, {2, 64, 61}} { // the second large enough for Winograd's tiles
+			notFinite(t, net, pool, b)
 		}
-		size := b.len() / b.n
-		for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
-			for image := range b.n {
-				for _, at := range []int{0, size / 2, size - 1} {
-					old := x[image*size+at]
-					x[image*size+at] = float32(bad)
-					if err := pr.Logits(got, x, b.n, b.h, b.w); err != nil {
-						t.Fatal(err)
-					}
-					x[image*size+at] = old
-					for i, v := range got {
-						switch {
-						case i/cfg.Classes == image && v == v:
-							t.Fatalf("%v at value %d of image %d: its logit %d is %v, want NaN", bad, at, image, i%cfg.Classes, v)
-						case i/cfg.Classes != image && math.Float32bits(v) != math.Float32bits(want[i]):
-							t.Fatalf("%v at value %d of image %d: logit %d of image %d is %v, without it %v", bad, at, image, i%cfg.Classes, i/cfg.Classes, v, want[i])
-						}
+	})
+}
+
+func notFinite(t *testing.T, net *resnet.Network, pool *par.Pool, b batch) {
+	cfg := net.Config
+	pr := net.NewPredictor(pool)
+	x := randomInput(5, b.len())
+	want, got := make([]float32, b.n*cfg.Classes), make([]float32, b.n*cfg.Classes)
+	if err := pr.Logits(want, x, b.n, b.h, b.w); err != nil {
+		t.Fatal(err)
+	}
+	size := b.len() / b.n
+	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		for image := range b.n {
+			for _, at := range []int{0, size / 2, size - 1} {
+				old := x[image*size+at]
+				x[image*size+at] = float32(bad)
+				if err := pr.Logits(got, x, b.n, b.h, b.w); err != nil {
+					t.Fatal(err)
+				}
+				x[image*size+at] = old
+				for i, v := range got {
+					switch {
+					case i/cfg.Classes == image && v == v:
+						t.Fatalf("%v at value %d of image %d: its logit %d is %v, want NaN", bad, at, image, i%cfg.Classes, v)
+					case i/cfg.Classes != image && math.Float32bits(v) != math.Float32bits(want[i]):
+						t.Fatalf("%v at value %d of image %d: logit %d of image %d is %v, without it %v", bad, at, image, i%cfg.Classes, i/cfg.Classes, v, want[i])
 					}
 				}
 			}
 		}
-	})
+	}
 }
 
 // TestAllocations: from the second call of a shape on nothing is allocated, whichever threads the work falls to.
@@ -273,7 +296,7 @@ func TestAllocations(t *testing.T) {
 		for _, threads := range []int{1, 2, 5} {
 			pool := par.New(threads)
 			defer pool.Close()
-			cfg, b := smallConfig(), batch{3, 37, 29}
+			cfg, b := smallConfig(), batch{3, 64, 61}
 			net := newNetwork(t, cfg, 6)
 			tr, pr := net.NewTrainer(pool), net.NewPredictor(pool)
 			x, dst, dlogits := randomInput(7, b.len()), make([]float32, b.n*cfg.Classes), randomInput(8, b.n*cfg.Classes)

@@ -132,3 +132,25 @@ func sgd(w, v, g []float32, rate, momentum, decay, scale float32) {
 		sgdGeneric(w, v, g, rate, momentum, decay, scale)
 	}
 }
+
+func winogradInput(dst []float32, dstPos, dstRow int, src []float32, srcRow, srcPixel, tiles, cols int) {
+	switch cpu.Active() {
+	case cpu.AVX512:
+		winogradInputAVX512(&dst[0], 4*dstPos, 4*dstRow, &src[0], 4*srcRow, 4*srcPixel, tiles, cols)
+	case cpu.AVX2:
+		winogradInputAVX2(&dst[0], 4*dstPos, 4*dstRow, &src[0], 4*srcRow, 4*srcPixel, tiles, cols)
+	default:
+		winogradInputGeneric(dst, dstPos, dstRow, src, srcRow, srcPixel, tiles, cols)
+	}
+}
+
+func winogradOutput(dst []float32, dstRow, dstPixel int, src []float32, srcPos, srcRow, tiles, cols int) {
+	switch cpu.Active() {
+	case cpu.AVX512:
+		winogradOutputAVX512(&dst[0], 4*dstRow, 4*dstPixel, &src[0], 4*srcPos, 4*srcRow, tiles, cols)
+	case cpu.AVX2:
+		winogradOutputAVX2(&dst[0], 4*dstRow, 4*dstPixel, &src[0], 4*srcPos, 4*srcRow, tiles, cols)
+	default:
+		winogradOutputGeneric(dst, dstRow, dstPixel, src, srcPos, srcRow, tiles, cols)
+	}
+}

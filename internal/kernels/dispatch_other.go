@@ -41,3 +41,11 @@ func maxPoolBackward(dx, x, y, dy []float32, taps *[9]int, cols int) {
 func sgd(w, v, g []float32, rate, momentum, decay, scale float32) {
 	sgdGeneric(w, v, g, rate, momentum, decay, scale)
 }
+
+func winogradInput(dst []float32, dstPos, dstRow int, src []float32, srcRow, srcPixel, tiles, cols int) {
+	winogradInputGeneric(dst, dstPos, dstRow, src, srcRow, srcPixel, tiles, cols)
+}
+
+func winogradOutput(dst []float32, dstRow, dstPixel int, src []float32, srcPos, srcRow, tiles, cols int) {
+	winogradOutputGeneric(dst, dstRow, dstPixel, src, srcPos, srcRow, tiles, cols)
+}

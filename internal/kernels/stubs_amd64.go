@@ -54,6 +54,16 @@ func maxPoolBackwardAVX2(dx *float32, x *float32, y *float32, dy *float32, tapOf
 //go:noescape
 func sgdAVX2(w *float32, v *float32, grad *float32, n int, rate float32, momentum float32, decay float32, scale float32)
 
+// winogradInputAVX2 is winogradInputGeneric. Strides are in bytes.
+//
+//go:noescape
+func winogradInputAVX2(dst *float32, dstPos int, dstRow int, src *float32, srcRow int, srcPixel int, tiles int, cols int)
+
+// winogradOutputAVX2 is winogradOutputGeneric. Strides are in bytes.
+//
+//go:noescape
+func winogradOutputAVX2(dst *float32, dstRow int, dstPixel int, src *float32, srcPos int, srcRow int, tiles int, cols int)
+
 // gemmAVX512 is gemmGeneric. Strides are in bytes; cols is at most two vectors.
 //
 //go:noescape
@@ -103,3 +113,13 @@ func maxPoolBackwardAVX512(dx *float32, x *float32, y *float32, dy *float32, tap
 //
 //go:noescape
 func sgdAVX512(w *float32, v *float32, grad *float32, n int, rate float32, momentum float32, decay float32, scale float32)
+
+// winogradInputAVX512 is winogradInputGeneric. Strides are in bytes.
+//
+//go:noescape
+func winogradInputAVX512(dst *float32, dstPos int, dstRow int, src *float32, srcRow int, srcPixel int, tiles int, cols int)
+
+// winogradOutputAVX512 is winogradOutputGeneric. Strides are in bytes.
+//
+//go:noescape
+func winogradOutputAVX512(dst *float32, dstRow int, dstPixel int, src *float32, srcPos int, srcRow int, tiles int, cols int)

@@ -14,6 +14,7 @@ func main() {
 		columnKernels(l)
 		maxPoolBackward(l)
 		sgd(l)
+		winograd(l)
 	}
 	Generate()
 }

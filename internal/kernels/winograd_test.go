@@ -1,0 +1,204 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/bigtransfer/bit/internal/cpu"
+)
+
+// The matrices of F(4x4,3x3) at the points 0, ±√½, ±√2, ∞, which are derived nowhere else: row x of Bᵀ holds the
+// coefficients of the polynomial Π(t-y) over the other points y, and column x of Aᵀ the powers of x over its size.
+var (
+	root, rootHalf = math.Sqrt2, math.Sqrt(0.5)
+
+	winogradB = [6][6]float64{
+		{1, 0, -2.5, 0, 1, 0},
+		{0, -root, -2, rootHalf, 1, 0},
+		{0, root, -2, -rootHalf, 1, 0},
+		{0, -rootHalf, -0.5, root, 1, 0},
+		{0, rootHalf, -0.5, -root, 1, 0},
+		{0, 1, 0, -2.5, 0, 1},
+	}
+	winogradA = [4][6]float64{
+		{1, root, root, rootHalf, rootHalf, 0},
+		{0, 1, -1, 1, -1, 0},
+		{0, rootHalf, rootHalf, root, root, 0},
+		{0, 0.5, -0.5, 2, -2, 1},
+	}
+)
+
+// sandwich computes element (i,j) of M·x·Mᵀ and the sum of its terms' sizes, leaving out what a zero of M multiplies.
+func sandwich(m [][6]float64, i, j int, x func(k, l int) float64) (value, size float64) {
+	for k := range 6 {
+		for l := range 6 {
+			if c := m[i][k] * m[j][l]; c != 0 {
+				value += c * x(k, l)
+				if s := math.Abs(c * x(k, l)); !math.IsNaN(s) && !math.IsInf(s, 0) {
+					size += s
+				}
+			}
+		}
+	}
+	return value, size
+}
+
+// winogradRoundings bounds the roundings on the way of a term: in each of two passes that of the constant, of the
+// product and of three sums.
+const winogradRoundings = 10
+
+func TestWinogradInput(t *testing.T) {
+	arenas := newArenas(t, 2)
+	eachWinogradCase(t, func(t *testing.T, fill fill, tiles, cols, gap int, tileMajor bool, p place) {
+		next := fill.source(tiles, cols, gap, int(p))
+		width, stride := 4*tiles+2, cols+gap
+		src := arenas[1].matrix(p, 6*width, cols, stride, next)
+		dst := arenas[0].matrix(p, 36*tiles, cols, cols+2*gap, next)
+		pos, row := tiles*dst.stride, dst.stride
+		if tileMajor {
+			pos, row = dst.stride, 36*dst.stride
+		}
+		guarded(t, "WinogradInput", func() { WinogradInput(dst.data, pos, row, src.data, width*stride, stride, tiles, cols) })
+		src.unchanged(t, "src")
+		dst.equals(t, "dst", func(r, c int) (float64, float64) {
+			tile, at := r%tiles, r/tiles
+			if tileMajor {
+				tile, at = r/36, r%36
+			}
+			v, size := sandwich(winogradB[:], at/6, at%6, func(k, l int) float64 { return src.was(k*width+4*tile+l, c) })
+			return v, winogradRoundings*unit*size + math.SmallestNonzeroFloat32
+		})
+	})
+}
+
+func TestWinogradOutput(t *testing.T) {
+	arenas := newArenas(t, 2)
+	eachWinogradCase(t, func(t *testing.T, fill fill, tiles, cols, gap int, tileMajor bool, p place) {
+		next := fill.source(tiles, cols, gap, int(p))
+		width, stride := 4*tiles, cols+gap
+		src := arenas[1].matrix(p, 36*tiles, cols, stride, next)
+		dst := arenas[0].matrix(p, 4*width, cols, cols+2*gap, next)
+		pos, row := tiles*stride, stride
+		if tileMajor {
+			pos, row = stride, 36*stride
+		}
+		guarded(t, "WinogradOutput", func() {
+			WinogradOutput(dst.data, width*dst.stride, dst.stride, src.data, pos, row, tiles, cols)
+		})
+		src.unchanged(t, "src")
+		dst.equals(t, "dst", func(r, c int) (float64, float64) {
+			i, tile, j := r/width, r%width/4, r%4
+			v, size := sandwich(winogradA[:], i, j, func(k, l int) float64 {
+				if tileMajor {
+					return src.was(36*tile+6*k+l, c)
+				}
+				return src.was((6*k+l)*tiles+tile, c)
+			})
+			return v, winogradRoundings*unit*size + math.SmallestNonzeroFloat32
+		})
+	})
+}
+
+func eachWinogradCase(t *testing.T, f func(t *testing.T, fill fill, tiles, cols, gap int, tileMajor bool, p place)) {
+	eachLevel(t, func(t *testing.T, _ cpu.Level) {
+		for _, fill := range fills {
+			t.Run(fill.name, func(t *testing.T) {
+				for i, cols := range []int{1, 7, 8, 9, 15, 16, 17, 33, 67} {
+					for _, tiles := range []int{1, 3} {
+						for p := range places {
+							if t.Failed() {
+								return
+							}
+							f(t, fill, tiles, cols, 3*(i%2), (i+tiles/2)%2 == 0, p)
+						}
+					}
+				}
+			})
+		}
+	})
+}
+
+// The three transforms together are a convolution: the check of G, and of the two others against each other.
+func TestWinogradIsConvolution(t *testing.T) {
+	eachLevel(t, func(t *testing.T, _ cpu.Level) {
+		next := normals.source(3)
+		var d [36]float32
+		var g [9]float64
+		for i := range d {
+			d[i] = next()
+		}
+		for i := range g {
+			g[i] = float64(next())
+		}
+		var m [36]float32
+		WinogradInput(m[:], 1, 1, d[:], 6, 1, 1, 1)
+		for i := range 6 {
+			for j := range 6 {
+				u := 0.0
+				for k := range 9 {
+					u += WinogradKernel[i][k/3] * g[k] * WinogradKernel[j][k%3]
+				}
+				m[6*i+j] *= float32(u)
+			}
+		}
+		var y [16]float32
+		WinogradOutput(y[:], 4, 1, m[:], 1, 1, 1, 1)
+		for i := range y {
+			want := 0.0
+			for k := range g {
+				want += g[k] * float64(d[(i/4+k/3)*6+i%4+k%3])
+			}
+			if math.Abs(float64(y[i])-want) > 1e-5 {
+				t.Errorf("output %d is %v, want %v", i, y[i], want)
+			}
+		}
+	})
+}
+
+// Tiles that reach beyond a slice panic before anything is touched.
+func TestWinogradChecks(t *testing.T) {
+	src, dst := make([]float32, 36*7), make([]float32, 36*7)
+	for name, f := range map[string]func(){
+		"input src":  func() { WinogradInput(dst, 7, 7, src[:35*7+6], 42, 7, 1, 7) },
+		"input dst":  func() { WinogradInput(dst[:35*7+6], 7, 7, src, 42, 7, 1, 7) },
+		"output src": func() { WinogradOutput(dst, 28, 7, src[:35*7+6], 7, 7, 1, 7) },
+		"output dst": func() { WinogradOutput(dst[:15*7+6], 28, 7, src, 7, 7, 1, 7) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			f()
+		}()
+	}
+}
+
+func BenchmarkWinogradInput(b *testing.B) {
+	for _, s := range []shape{{14, 64}, {7, 128}, {4, 256}} { // tiles in a row and channels of R50x1 at 224 pixels
+		eachLevelOf(b, fmt.Sprintf("%dx%d", s.rows, s.cols), func(b *testing.B) {
+			width := 4*s.rows + 2
+			src, ld := randomValues(6*width*s.cols), s.cols+16
+			dst := make([]float32, 36*s.rows*ld)
+			b.SetBytes(int64(4 * 36 * s.rows * s.cols))
+			for b.Loop() {
+				WinogradInput(dst, s.rows*ld, ld, src, width*s.cols, s.cols, s.rows, s.cols)
+			}
+		})
+	}
+}
+
+func BenchmarkWinogradOutput(b *testing.B) {
+	for _, s := range []shape{{14, 32}, {7, 32}, {4, 32}} { // tiles in a row, one panel of channels
+		eachLevelOf(b, fmt.Sprintf("%dx%d", s.rows, s.cols), func(b *testing.B) {
+			src, pos := randomValues(36*(s.rows*s.cols+16)), s.rows*s.cols+16
+			dst := make([]float32, 16*s.rows*s.cols)
+			b.SetBytes(int64(4 * 36 * s.rows * s.cols))
+			for b.Loop() {
+				WinogradOutput(dst, 4*s.rows*s.cols, s.cols, src, pos, s.cols, s.rows, s.cols)
+			}
+		})
+	}
+}
