@@ -29,8 +29,9 @@ type winograd struct {
 	body, finishBody func(thread, i int)
 }
 
-// maxTransformed bounds the values of V (1.1 MiB), which must stay in the second-level cache, 1 MiB or more on
-// processors with AVX-512, while all of U passes by. It is what U's passes are shared by: the larger a block, the fewer.
+// maxTransformed bounds the values of V (1.1 MiB), which all of U passes by once a block: larger blocks, fewer passes.
+// Half of a second-level cache of 2 MiB was fastest where U comes from farther; in a smaller cache part of V is read from
+// the third level, by estimate no more than what smaller blocks would read of U.
 const maxTransformed = 288 << 10
 
 // maxResident is the size of a kernel (1 MiB) up to which the second-level cache keeps it from block to block.
