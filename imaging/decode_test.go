@@ -281,9 +281,6 @@ func TestOrientationInEveryContainer(t *testing.T) {
 
 // TestLargePhotograph decodes 12,000 x 9,000 pixels, as JPEG and PNG, and brings them to network size.
 func TestLargePhotograph(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes half a gigabyte and seconds")
-	}
 	gray := image.NewGray(image.Rect(0, 0, 12000, 9000))
 	for y := range 9000 {
 		row := gray.Pix[y*gray.Stride:][:12000]

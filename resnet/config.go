@@ -48,6 +48,10 @@ func Stride(stage int) int {
 	return 2
 }
 
+// maxDepth is far beyond any network in use (R200 has 36 units in a stage) and keeps a slip of the keyboard from filling
+// the memory with names of parameters.
+const maxDepth = 10_000
+
 // Validate reports the first field that no network can have.
 func (c Config) Validate() error {
 	switch {
@@ -69,8 +73,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("resnet: weight standardisation epsilon %v, want a positive number", c.WSEpsilon)
 	}
 	for s := range c.Widths {
-		if c.Depths[s] < 1 {
-			return fmt.Errorf("resnet: stage %d has %d units, want at least 1", s+1, c.Depths[s])
+		if c.Depths[s] < 1 || c.Depths[s] > maxDepth {
+			return fmt.Errorf("resnet: depths: stage %d has %d units, want 1 to %d", s+1, c.Depths[s], maxDepth)
 		}
 		if c.Widths[s] < 4 || c.Widths[s]%4 != 0 || c.Mid(s)%c.Groups != 0 {
 			return fmt.Errorf("resnet: width %d of stage %d is not a multiple of 4·%d (bottleneck of a quarter, %d groups)", c.Widths[s], s+1, c.Groups, c.Groups)
