@@ -25,6 +25,9 @@ func NewConv(k *Kernel, x *Map, norm *GroupNorm, y *Map, shortcut *Map, accumula
 	if moments || shortcut != nil {
 		end = &forwardFinish{y, shortcut, moments}
 	}
+	if moments {
+		y.moments.reserve()
+	}
 	if k.e.Winograd && k.dw == nil && !accumulate && k.winogradPays(x.H, x.W) {
 		c.fast = newWinograd(k, x, norm, y)
 		c.fast.finish = end

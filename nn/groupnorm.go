@@ -14,9 +14,11 @@ type moments struct {
 	pivot, sum, sumSq []float32 // [pieces, channels]
 }
 
-func newMoments(b blocks, channels int) moments {
-	n := b.pieces() * channels
-	return moments{b, channels, make([]float32, n), make([]float32, n), make([]float32, n)}
+// reserve makes the sums. The layer that will take them asks for it when it is planned: most maps, gradients among
+// them, never have any.
+func (m *moments) reserve() {
+	n := m.blocks.pieces() * m.channels
+	m.pivot, m.sum, m.sumSq = make([]float32, n), make([]float32, n), make([]float32, n)
 }
 
 // take fills in the pieces of rows [m0,m1), which are one block, for channels [n0,n1).

@@ -44,6 +44,7 @@ func randomMap(r *rand.Rand, n, h, w, c int) *Map {
 
 // takeMoments does what the producer of a map would have done for the GroupNorm that reads it.
 func (m *Map) takeMoments() {
+	m.moments.reserve()
 	for i := range m.moments.blocks.count {
 		m0, m1 := m.moments.blocks.span(i)
 		m.moments.take(m.Data, m0, m1, 0, m.C)

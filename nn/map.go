@@ -23,7 +23,7 @@ func NewMap(n, h, w, c int) *Map { return NewMapOver(n, h, w, c, make([]float32,
 // NewMapOver returns a map whose values are the first n·h·w·c of data.
 func NewMapOver(n, h, w, c int, data []float32) *Map {
 	m := &Map{N: n, H: h, W: w, C: c, Data: data[:n*h*w*c]}
-	m.moments = newMoments(m.blocks(), c)
+	m.moments = moments{blocks: m.blocks(), channels: c}
 	return m
 }
 

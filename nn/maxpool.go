@@ -14,6 +14,7 @@ type MaxPool struct {
 // NewMaxPool plans the pooling of x [N,H,W,C] into y [N,Ho,Wo,C].
 func NewMaxPool(e *Engine, x, y *Map) *MaxPool {
 	p := &MaxPool{x: x, y: y, e: e}
+	y.moments.reserve()
 	p.rowT, p.momentsT, p.backT = p.rowTask, p.momentsTask, p.backTask
 	return p
 }

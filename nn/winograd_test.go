@@ -38,6 +38,7 @@ func TestWinograd(t *testing.T) {
 				}
 				y := NewMap(c.n, c.h, c.w, c.co)
 				f := newWinograd(k, x, norm, y)
+				y.moments.reserve()
 				f.finish = &forwardFinish{y, nil, true}
 				f.run()
 				want := c.twin(oracle.Wide(w)).Forward(in)
