@@ -12,7 +12,7 @@ import (
 var floors = [][]string{
 	{"tensor", "internal/cpu", "internal/par", "internal/oracle", "internal/fixture", "internal/strictjson", "imaging"},
 	{"internal/kernels", "internal/safetensors"},
-	{"nn"},
+	{"nn", "internal/machine"},
 	{"resnet"},
 	{"data", "weights", "onnx"},
 	{"eval", "models", "internal/golden"},

@@ -3,21 +3,9 @@ package main
 import (
 	"os"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 )
-
-// cpuModel returns the processor's name, or its architecture where the system does not tell.
-func cpuModel() string {
-	info, err := os.ReadFile("/proc/cpuinfo")
-	if err == nil {
-		if m := regexp.MustCompile(`(?m)^model name\s*:\s*(.+)$`).FindSubmatch(info); m != nil {
-			return string(m[1])
-		}
-	}
-	return runtime.GOARCH
-}
 
 // peakMemory returns the largest resident memory that a running process has had, in bytes, or 0 where the system does
 // not tell. What it tells after the end of a process would include this program's own memory at the fork.

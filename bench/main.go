@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/bigtransfer/bit/internal/cpu"
+	"github.com/bigtransfer/bit/internal/machine"
 )
 
 // options are the command's flags.
@@ -89,7 +90,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // timeAll runs every chosen case.
 func (o options) timeAll(ctx context.Context, progress io.Writer) (report, error) {
-	r := report{CPU: cpuModel(), Cores: runtime.NumCPU()}
+	r := report{CPU: machine.CPU(), Cores: runtime.NumCPU()}
 	chosen, err := selectCases(o.cases)
 	if err != nil {
 		return r, err

@@ -154,3 +154,14 @@ func winogradOutput(dst []float32, dstRow, dstPixel int, src []float32, srcPos, 
 		winogradOutputGeneric(dst, dstRow, dstPixel, src, srcPos, srcRow, tiles, cols)
 	}
 }
+
+func multiplyAdds(x *[192]float32, a, b float32, n int) {
+	switch cpu.Active() {
+	case cpu.AVX512:
+		multiplyAddsAVX512(&x[0], a, b, n)
+	case cpu.AVX2:
+		multiplyAddsAVX2(&x[0], a, b, n)
+	default:
+		multiplyAddsGeneric(x, a, b, n)
+	}
+}

@@ -49,3 +49,5 @@ func winogradInput(dst []float32, dstPos, dstRow int, src []float32, srcRow, src
 func winogradOutput(dst []float32, dstRow, dstPixel int, src []float32, srcPos, srcRow, tiles, cols int) {
 	winogradOutputGeneric(dst, dstRow, dstPixel, src, srcPos, srcRow, tiles, cols)
 }
+
+func multiplyAdds(x *[192]float32, a, b float32, n int) { multiplyAddsGeneric(x, a, b, n) }

@@ -64,6 +64,11 @@ func winogradInputAVX2(dst *float32, dstPos int, dstRow int, src *float32, srcRo
 //go:noescape
 func winogradOutputAVX2(dst *float32, dstRow int, dstPixel int, src *float32, srcPos int, srcRow int, tiles int, cols int)
 
+// multiplyAddsAVX2 is multiplyAddsGeneric.
+//
+//go:noescape
+func multiplyAddsAVX2(x *float32, a float32, b float32, n int)
+
 // gemmAVX512 is gemmGeneric. Strides are in bytes; cols is at most two vectors.
 //
 //go:noescape
@@ -123,3 +128,8 @@ func winogradInputAVX512(dst *float32, dstPos int, dstRow int, src *float32, src
 //
 //go:noescape
 func winogradOutputAVX512(dst *float32, dstRow int, dstPixel int, src *float32, srcPos int, srcRow int, tiles int, cols int)
+
+// multiplyAddsAVX512 is multiplyAddsGeneric.
+//
+//go:noescape
+func multiplyAddsAVX512(x *float32, a float32, b float32, n int)

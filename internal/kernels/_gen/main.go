@@ -15,6 +15,7 @@ func main() {
 		maxPoolBackward(l)
 		sgd(l)
 		winograd(l)
+		multiplyAdds(l)
 	}
 	Generate()
 }
