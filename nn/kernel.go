@@ -36,7 +36,7 @@ type Kernel struct {
 // with epsilon added to the variance, not the deviation (big_transfer bit_pytorch/models.py).
 func NewKernel(e *Engine, kh, kw, ci, co, stride, pad int, w, dw []float32, epsilon float64) *Kernel {
 	k := &Kernel{Kh: kh, Kw: kw, Ci: ci, Co: co, Stride: stride, Pad: pad, w: w, dw: dw, epsilon: epsilon, e: e,
-		mean: make([]float32, co), rstd: make([]float32, co), scale: make([]float32, co), shift: make([]float32, co), forward: make([]float32, panelLen(kh*kw*ci, co))}
+		mean: make([]float32, co), rstd: make([]float32, co), scale: make([]float32, co), shift: make([]float32, co)}
 	e.reserve(0, 0, 4*columnChunk) // for the sums of standardiseTask and gradTask
 	k.standardiseT, k.packT, k.transposeT, k.gradT = k.standardiseTask, k.packTask, k.transposeTask, k.gradTask
 	if dw != nil {
@@ -64,6 +64,12 @@ const columnChunk = 64
 
 // Fold derives the applied kernel from the parameters. Call it after they change and before Forward.
 func (k *Kernel) Fold() {
+	if k.w == nil {
+		panic("nn: Fold of a frozen kernel")
+	}
+	if k.forward == nil {
+		k.forward = make([]float32, panelLen(k.depth(), k.Co))
+	}
 	k.e.Pool.For(ceilDiv(k.Co, columnChunk), k.standardiseT)
 	_, panel := kernels.Tile()
 	k.e.Pool.For(ceilDiv(k.Co, panel), k.packT)

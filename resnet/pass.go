@@ -56,6 +56,18 @@ func (ks *kernels) fold() {
 	}
 }
 
+// freeze is fold for the last time: see nn.Kernel.Freeze.
+func (ks *kernels) freeze() {
+	largest := 0
+	for _, k := range ks.all {
+		largest = max(largest, k.Kh*k.Kw*k.Ci*k.Co)
+	}
+	spare := make([]float32, largest)
+	for _, k := range ks.all {
+		k.Freeze(spare)
+	}
+}
+
 // pass is the network laid out for one input shape: every buffer and every layer's plan.
 type pass struct {
 	input    *nn.Map

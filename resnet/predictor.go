@@ -16,11 +16,29 @@ type Predictor struct {
 
 // NewPredictor returns a predictor with the network's present parameters over the pool's threads.
 func (n *Network) NewPredictor(pool *par.Pool) *Predictor {
-	e := nn.NewEngine(pool)
-	e.Winograd = true
-	p := &Predictor{net: n, e: e, ks: n.newKernels(e, false)}
+	p := n.newPredictor(pool)
 	p.Refold()
 	return p
+}
+
+// Freeze turns the network into a predictor. The folded kernels take the memory of the parameters, so that a large
+// network is in memory once: nothing else may use the network afterwards, or what its parameters' values were made of,
+// and the predictor cannot be refolded.
+func (n *Network) Freeze(pool *par.Pool) *Predictor {
+	p := n.newPredictor(pool)
+	p.ks.freeze()
+	for _, param := range n.params {
+		if param.IsKernel() {
+			param.Value = nil
+		}
+	}
+	return p
+}
+
+func (n *Network) newPredictor(pool *par.Pool) *Predictor {
+	e := nn.NewEngine(pool)
+	e.Winograd = true
+	return &Predictor{net: n, e: e, ks: n.newKernels(e, false)}
 }
 
 // Refold takes over parameters that have changed.

@@ -73,6 +73,40 @@ func TestRefold(t *testing.T) {
 	}
 }
 
+// TestFreeze: a network that has become a predictor has the bits of one that has not, at shapes with and without
+// transformed kernels, whether the panels of a kernel fit the memory of its parameters (64 classes) or not (11).
+func TestFreeze(t *testing.T) {
+	everyLevel(t, func(t *testing.T) {
+		pool := par.New(2)
+		defer pool.Close()
+		for _, classes := range []int{11, 64} {
+			cfg := smallConfig()
+			cfg.Widths[1], cfg.Widths[2], cfg.Classes = 128, 256, classes
+			live, frozen := newNetwork(t, cfg, 12).NewPredictor(pool), newNetwork(t, cfg, 12).Freeze(pool)
+			for i, b := range []batch{{1, 20, 31}, {2, 130, 140}, {1, 20, 31}} {
+				x := randomInput(uint64(i), b.len())
+				want, got := make([]float32, b.n*classes), make([]float32, b.n*classes)
+				for _, err := range []error{live.Logits(want, x, b.n, b.h, b.w), frozen.Logits(got, x, b.n, b.h, b.w)} {
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				if !sameBits(got, want) {
+					t.Errorf("%d classes, %v: other bits than before", classes, b)
+				}
+			}
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("%d classes: a predictor without parameters was refolded", classes)
+					}
+				}()
+				frozen.Refold()
+			}()
+		}
+	})
+}
+
 // TestInput: an input that does not fit is an error that says so, before anything is computed.
 func TestInput(t *testing.T) {
 	pool := par.New(1)
