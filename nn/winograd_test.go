@@ -138,7 +138,7 @@ func TestWinogradError(t *testing.T) {
 }
 
 // The choice depends on one image's shape and is what was measured: not for the small maps at the end of a network,
-// whose few tiles do not pay for reading the larger kernel.
+// whose few tiles do not pay for reading the larger kernel; nor for kernels that would take too much memory.
 func TestWinogradPays(t *testing.T) {
 	pool := par.New(1)
 	defer pool.Close()
@@ -146,7 +146,8 @@ func TestWinogradPays(t *testing.T) {
 	for _, c := range []struct {
 		side, channels int
 		want           bool
-	}{{56, 64, true}, {28, 128, true}, {14, 256, true}, {7, 512, false}, {4, 64, false}, {1, 64, false}} {
+	}{{56, 64, true}, {28, 128, true}, {14, 256, true}, {7, 512, false}, {4, 64, false}, {1, 64, false},
+		{56, 192, true}, {28, 384, true}, {14, 768, false}, {30, 768, true}, {28, 512, true}, {30, 1024, false}} {
 		k := NewKernel(e, 3, 3, c.channels, c.channels, 1, 1, make([]float32, 9*c.channels*c.channels), nil, 0)
 		if got := k.winogradPays(c.side, c.side); got != c.want {
 			t.Errorf("%d pixels, %d channels: %v, want %v", c.side, c.channels, got, c.want)
