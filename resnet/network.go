@@ -32,12 +32,18 @@ type Network struct {
 
 // NewNetwork returns a network whose parameters are all zero.
 func NewNetwork(cfg Config) (*Network, error) {
+	return NewNetworkOver(cfg, func(p ParamSpec) []float32 { return make([]float32, tensor.Len(p.Shape)) })
+}
+
+// NewNetworkOver returns a network over existing parameters. values returns those of one, as many as its shape needs;
+// they are not copied.
+func NewNetworkOver(cfg Config, values func(ParamSpec) []float32) (*Network, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	n := &Network{Config: cfg, byName: map[string]*Param{}}
 	for _, spec := range cfg.ParamSpecs() {
-		p := &Param{ParamSpec: spec, Value: make([]float32, tensor.Len(spec.Shape))}
+		p := &Param{ParamSpec: spec, Value: values(spec)}
 		n.params = append(n.params, p)
 		n.byName[spec.Name] = p
 	}

@@ -18,7 +18,7 @@ type entry struct {
 	shape   []int  // nil if it could not be read, then there is a problem
 	dtype   DType
 	problem *TensorError // what is wrong with how it is stored, or nil
-	claimed bool         // the size of the data is a claim that only reading proves
+	claimed bool         // the size of the data is a bold claim that only reading proves
 	open    func() (io.ReadCloser, error)
 }
 

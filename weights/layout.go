@@ -50,7 +50,9 @@ func readTensor(r io.Reader, dtype DType, p param, oihw, grow bool) ([]float32, 
 	dst := make([]float32, first)
 	for done := 0; done < n; {
 		if done == len(dst) {
-			dst = append(dst, make([]float32, min(n-done, len(dst)))...)
+			longer := make([]float32, min(n, 2*done))
+			copy(longer, dst)
+			dst = longer
 		}
 		if err := d.Decode(dst[done:]); err != nil {
 			return nil, err

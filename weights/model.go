@@ -103,19 +103,12 @@ func openFile(name string, r io.ReaderAt, size int64) (*Model, error) {
 }
 
 // Network returns a network with these parameters. The values are not copied, so that a large model is in memory
-// once: training the network changes m.Tensors.
+// once: training the network changes m.Tensors, and freezing it leaves them without meaning.
 func (m *Model) Network() (*resnet.Network, error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	net, err := resnet.NewNetwork(m.Config)
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range net.Params() {
-		p.Value = m.Tensors[p.Name].Data
-	}
-	return net, nil
+	return resnet.NewNetworkOver(m.Config, func(p resnet.ParamSpec) []float32 { return m.Tensors[p.Name].Data })
 }
 
 // FromNetwork describes a network, ready to be saved. The values are not copied. labels and preprocessor may be nil.
