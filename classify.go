@@ -25,7 +25,7 @@ var ErrNotFinite = errors.New("the network's outputs are not finite numbers")
 
 // Classify returns the k most likely classes of a picture, the best first; among equals the lower index comes first.
 // k <= 0, or more than there are classes, means all of them.
-func (m *Model) Classify(img image.Image, k int) ([]Prediction, error) {
+func (m *Classifier) Classify(img image.Image, k int) ([]Prediction, error) {
 	in, err := m.prepare(img)
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func (m *Model) Classify(img image.Image, k int) ([]Prediction, error) {
 
 // ClassifyFile is Classify for a picture file: JPEG, PNG, GIF, BMP, TIFF or WebP. Its errors are those of
 // [imaging.DecodeFile] and name the file.
-func (m *Model) ClassifyFile(path string, k int) ([]Prediction, error) {
+func (m *Classifier) ClassifyFile(path string, k int) ([]Prediction, error) {
 	img, err := imaging.DecodeFile(path)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (m *Model) ClassifyFile(path string, k int) ([]Prediction, error) {
 
 // Logits returns the outputs [n, classes] of the network for prepared input x [n, h, w, channels], which need not be
 // of the size that Processor makes.
-func (m *Model) Logits(x []float32, n, h, w int) ([]float32, error) {
+func (m *Classifier) Logits(x []float32, n, h, w int) ([]float32, error) {
 	logits := make([]float32, max(0, n)*m.net.Classes)
 	err := m.pass(func(p *resnet.Predictor) error { return p.Logits(logits, x, n, h, w) })
 	if err != nil {
@@ -64,7 +64,7 @@ func (m *Model) Logits(x []float32, n, h, w int) ([]float32, error) {
 
 // Features returns the pooled features of each picture, the input of the network's last layer: a vector of
 // Config().FeatureWidth() numbers that describes the picture and serves well for tasks the model was not made for.
-func (m *Model) Features(ctx context.Context, imgs ...image.Image) ([][]float32, error) {
+func (m *Classifier) Features(ctx context.Context, imgs ...image.Image) ([][]float32, error) {
 	features := make([][]float32, len(imgs))
 	for i, img := range imgs {
 		if err := context.Cause(ctx); err != nil {
@@ -90,7 +90,7 @@ type input struct {
 }
 
 // prepare makes a picture the network's input.
-func (m *Model) prepare(img image.Image) (input, error) {
+func (m *Classifier) prepare(img image.Image) (input, error) {
 	if m.net.Channels != 3 {
 		return input{}, fmt.Errorf("the network takes %d channels, a picture has 3", m.net.Channels)
 	}
@@ -109,7 +109,7 @@ func (m *Model) prepare(img image.Image) (input, error) {
 }
 
 // top returns the k best classes of one picture's logits.
-func (m *Model) top(logits []float32, k int) ([]Prediction, error) {
+func (m *Classifier) top(logits []float32, k int) ([]Prediction, error) {
 	best, sum := math.Inf(-1), 0.0
 	for _, v := range logits {
 		if v := float64(v); math.IsNaN(v) || math.IsInf(v, 0) {

@@ -2,12 +2,11 @@
 //
 //	m, err := bit.Open(ctx, "") // the pretrained model inside the package
 //	predictions, err := m.ClassifyFile("cat.jpg", 5)
-//
 //	tuned, result, err := bit.FineTune(ctx, m, "my-photos", transfer.Config{}) // my-photos/<class>/<file>
 //	err = tuned.Save("my-model", weights.Card{})
 //
 // [Open] takes the name of an embedded model, an official .npz file, or a folder in Hugging Face's layout, which is also
-// what [Model.Save] writes.
+// what [Model.Save] writes. For a model that is neither trained nor saved, [OpenClassifier] takes half the memory.
 //
 // # Conventions
 //
@@ -16,8 +15,8 @@
 //
 // # Concurrency
 //
-// A [Model] may be used by any number of goroutines. It has one set of threads and buffers: pictures are decoded and
-// prepared on the calling goroutine, network passes wait for one another, and each uses all of the model's threads.
-// [Model.ClassifyFiles] does both at once. A picture's result has the same bits for any number of threads, whatever other
-// pictures share its pass, and whatever else the model does meanwhile.
+// A [Classifier] and a [Model] may be used by any number of goroutines. They have one set of threads and buffers: pictures
+// are decoded and prepared on the calling goroutine, network passes wait for one another, and each uses all of the
+// model's threads. [Classifier.ClassifyFiles] does both at once. A picture's result has the same bits for any number of
+// threads, whatever other pictures share its pass, and whatever else the model does meanwhile.
 package bit

@@ -17,7 +17,7 @@ type EvaluateOptions struct {
 
 // Evaluate measures the model on examples of ds, whose labels must be numbered as the model's outputs: see
 // [data.Dataset.Relabel]. It also returns the pictures that could not be decoded, which do not count.
-func (m *Model) Evaluate(ctx context.Context, ds *data.Dataset, examples []data.Example, o EvaluateOptions) (eval.Result, []data.Skipped, error) {
+func (m *Classifier) Evaluate(ctx context.Context, ds *data.Dataset, examples []data.Example, o EvaluateOptions) (eval.Result, []data.Skipped, error) {
 	if m.net.Channels != 3 {
 		return eval.Result{}, nil, fmt.Errorf("the network takes %d channels, a picture has 3", m.net.Channels)
 	}
@@ -37,7 +37,7 @@ func (m *Model) Evaluate(ctx context.Context, ds *data.Dataset, examples []data.
 
 // progressing is a model that tells how many pictures it has seen.
 type progressing struct {
-	model  *Model
+	model  *Classifier
 	report func(done int)
 	done   int
 }

@@ -27,8 +27,8 @@ func ExampleOpen() {
 	// the first is goldfish, Carassius auratus
 }
 
-func ExampleModel_ClassifyFile() {
-	m, err := bit.Open(context.Background(), bit.DefaultModel)
+func ExampleClassifier_ClassifyFile() {
+	m, err := bit.OpenClassifier(context.Background(), bit.DefaultModel)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -41,8 +41,8 @@ func ExampleModel_ClassifyFile() {
 	}
 }
 
-func ExampleModel_ClassifyFiles() {
-	m, err := bit.Open(context.Background(), "")
+func ExampleClassifier_ClassifyFiles() {
+	m, err := bit.OpenClassifier(context.Background(), "")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -60,9 +60,9 @@ func ExampleModel_ClassifyFiles() {
 }
 
 // Feature vectors tell how much two pictures are alike.
-func ExampleModel_Features() {
+func ExampleClassifier_Features() {
 	ctx := context.Background()
-	m, err := bit.Open(ctx, "")
+	m, err := bit.OpenClassifier(ctx, "")
 	if err != nil {
 		log.Fatal(err)
 	}

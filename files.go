@@ -27,7 +27,7 @@ type FilesOptions struct {
 // ClassifyFiles classifies picture files and yields a result for each, in their order. A file that fails yields its
 // error and the rest go on. Files are read ahead on several goroutines, which end when the loop does. When ctx is
 // cancelled the results simply end: check ctx.Err() after the loop.
-func (m *Model) ClassifyFiles(ctx context.Context, files []string, o FilesOptions) iter.Seq[FileResult] {
+func (m *Classifier) ClassifyFiles(ctx context.Context, files []string, o FilesOptions) iter.Seq[FileResult] {
 	if o.Batch <= 0 {
 		o.Batch = 16
 	}
@@ -81,7 +81,7 @@ func fits(batch []*fileTask, t *fileTask) bool {
 
 // readAhead decodes and prepares the files on several goroutines and returns them in order. At most two batches are in
 // memory at once.
-func (m *Model) readAhead(ctx context.Context, running *sync.WaitGroup, files []string, o FilesOptions) <-chan *fileTask {
+func (m *Classifier) readAhead(ctx context.Context, running *sync.WaitGroup, files []string, o FilesOptions) <-chan *fileTask {
 	queue := make(chan *fileTask, 2*o.Batch)
 	work := make(chan *fileTask)
 	running.Go(func() {
@@ -109,7 +109,7 @@ func (m *Model) readAhead(ctx context.Context, running *sync.WaitGroup, files []
 	return queue
 }
 
-func (m *Model) prepareFile(path string) (input, error) {
+func (m *Classifier) prepareFile(path string) (input, error) {
 	img, err := imaging.DecodeFile(path)
 	if err != nil {
 		return input{}, err
@@ -139,7 +139,7 @@ func next(ctx context.Context, queue <-chan *fileTask) *fileTask {
 }
 
 // yieldBatch runs the network on a batch and yields its results. It returns false if the loop was left.
-func (m *Model) yieldBatch(batch []*fileTask, top int, yield func(FileResult) bool) bool {
+func (m *Classifier) yieldBatch(batch []*fileTask, top int, yield func(FileResult) bool) bool {
 	var x []float32
 	n, h, w := 0, 0, 0
 	for _, t := range batch {

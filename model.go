@@ -25,18 +25,24 @@ const DefaultModel = models.Tiny
 // Smaller ones were evaluated at 128; see [Opener].
 const DefaultResolution = 480
 
-// Model is a network with what belongs to its use: labels, and how pictures are prepared for it.
-type Model struct {
+// Classifier is a network with what belongs to its use: labels, and how pictures are prepared for it. Its weights are in
+// memory once, in the form that computing with them takes.
+type Classifier struct {
 	name      string
 	format    string
 	net       *resnet.Network
 	labels    []string           // nil if the classes have no names
 	processor *imaging.Processor // never nil
 	threads   int
+	keep      bool // the network's weights, beside the predictor's
 
 	mu        sync.Mutex // guards what follows, made at the first pass
 	predictor *resnet.Predictor
 }
+
+// Model is a [Classifier] that can be saved and trained further: it keeps its weights as they are in its file too, which
+// takes about twice the memory.
+type Model struct{ *Classifier }
 
 // ModelNotFoundError says that a reference is neither the name of an embedded model nor an existing file or folder.
 // It is an [fs.ErrNotExist].
@@ -62,8 +68,23 @@ type Opener struct {
 // context's.
 func Open(ctx context.Context, ref string) (*Model, error) { return Opener{}.Open(ctx, ref) }
 
+// OpenClassifier is [Open] for a model that is neither trained nor saved.
+func OpenClassifier(ctx context.Context, ref string) (*Classifier, error) {
+	return Opener{}.OpenClassifier(ctx, ref)
+}
+
 // Open is the function [Open] with o's settings.
 func (o Opener) Open(ctx context.Context, ref string) (*Model, error) {
+	c, err := o.OpenClassifier(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	c.keep = true
+	return &Model{c}, nil
+}
+
+// OpenClassifier is the function [OpenClassifier] with o's settings.
+func (o Opener) OpenClassifier(ctx context.Context, ref string) (*Classifier, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
@@ -78,7 +99,7 @@ func (o Opener) Open(ctx context.Context, ref string) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ref, err)
 	}
-	m := &Model{name: ref, format: file.Format, net: net, labels: file.Labels, processor: file.Preprocessor, threads: o.Threads}
+	m := &Classifier{name: ref, format: file.Format, net: net, labels: file.Labels, processor: file.Preprocessor, threads: o.Threads}
 	if m.name == "" {
 		m.name = DefaultModel
 	}
@@ -111,21 +132,21 @@ func open(ref string) (*weights.Model, error) {
 }
 
 // Name returns the reference that the model was opened by.
-func (m *Model) Name() string { return m.name }
+func (m *Classifier) Name() string { return m.name }
 
 // Format returns the format of the file that the model was read from: weights.FormatNpz, weights.FormatHuggingFace, or
 // "" for a model that comes from no file.
-func (m *Model) Format() string { return m.format }
+func (m *Classifier) Format() string { return m.format }
 
 // Config returns the architecture.
-func (m *Model) Config() resnet.Config { return m.net.Config }
+func (m *Classifier) Config() resnet.Config { return m.net.Config }
 
 // Labels returns the names of the classes in the order of the outputs, or nil if they have none. The caller must not
 // change them.
-func (m *Model) Labels() []string { return m.labels }
+func (m *Classifier) Labels() []string { return m.labels }
 
 // Label returns the name of a class, "class 17" if it has none.
-func (m *Model) Label(class int) string {
+func (m *Classifier) Label(class int) string {
 	if m.labels == nil {
 		return fmt.Sprintf("class %d", class)
 	}
@@ -133,7 +154,7 @@ func (m *Model) Label(class int) string {
 }
 
 // Processor returns how pictures are prepared for the model. It is a copy.
-func (m *Model) Processor() *imaging.Processor {
+func (m *Classifier) Processor() *imaging.Processor {
 	p := *m.processor
 	return &p
 }
@@ -160,16 +181,20 @@ const untrainedStream = 0x756e747261696e65 // "untraine"
 
 // derive returns a new model that computes with the same threads.
 func (m *Model) derive(name string, net *resnet.Network, labels []string, p *imaging.Processor) *Model {
-	return &Model{name: name, net: net, labels: labels, processor: p, threads: m.threads}
+	return &Model{&Classifier{name: name, net: net, labels: labels, processor: p, threads: m.threads, keep: true}}
 }
 
 // pass runs the network while no one else does.
-func (m *Model) pass(run func(p *resnet.Predictor) error) error {
+func (m *Classifier) pass(run func(p *resnet.Predictor) error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.predictor == nil {
 		pool := par.New(m.threads)
-		m.predictor = m.net.NewPredictor(pool)
+		if m.keep {
+			m.predictor = m.net.NewPredictor(pool)
+		} else {
+			m.predictor = m.net.Freeze(pool)
+		}
 		// The pool's goroutines do not know the model, so they can end with it.
 		runtime.AddCleanup(m, (*par.Pool).Close, pool)
 	}

@@ -116,7 +116,7 @@ func TestClassifyCounts(t *testing.T) {
 
 // Equal logits keep the order of the classes, and a softmax of large logits does not overflow.
 func TestTop(t *testing.T) {
-	m := &Model{}
+	m := &Classifier{}
 	p, err := m.top([]float32{1000, 1002, 1000, 1002 + float32(math.Ln2)}, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -86,7 +86,7 @@ func (a *app) evaluate(ctx context.Context, dir string, o evaluateOptions) error
 
 // matchClasses numbers the labels of ds as the model does. A model without labels is taken to have the classes of ds
 // in their order, if it has as many.
-func (a *app) matchClasses(ds *data.Dataset, m *bit.Model) error {
+func (a *app) matchClasses(ds *data.Dataset, m *bit.Classifier) error {
 	if m.Labels() != nil {
 		return ds.Relabel(m.Labels())
 	}

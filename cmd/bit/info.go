@@ -60,7 +60,7 @@ MODEL is the name of the embedded model (the default), an .npz file, or a folder
 }
 
 func (a *app) info(ctx context.Context, ref string, asJSON bool) error {
-	m, err := bit.Open(ctx, ref)
+	m, err := bit.OpenClassifier(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (a *app) info(ctx context.Context, ref string, asJSON bool) error {
 	return err
 }
 
-func describe(m *bit.Model) modelInfo {
+func describe(m *bit.Classifier) modelInfo {
 	c, p := m.Config(), m.Processor()
 	h, w := inputSize(p)
 	return modelInfo{
@@ -122,7 +122,7 @@ func variantOf(c resnet.Config) string {
 }
 
 // someLabels returns the first labels.
-func someLabels(m *bit.Model) string {
+func someLabels(m *bit.Classifier) string {
 	const show = 5
 	labels := m.Labels()
 	if labels == nil {

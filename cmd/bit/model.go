@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -26,12 +28,25 @@ func addModelFlag(cmd *cobra.Command, model *string) {
 	cmd.Flags().StringVar(model, "model", bit.DefaultModel, "name of the embedded model, an .npz file, or a folder")
 }
 
-func (o *modelOptions) open(ctx context.Context) (*bit.Model, error) {
+func (o *modelOptions) open(ctx context.Context) (*bit.Classifier, error) {
 	if o.resolution < 0 {
 		return nil, usagef("--resolution %d: want a positive number of pixels", o.resolution)
 	}
 	if err := checkThreads(o.threads); err != nil {
 		return nil, err
 	}
-	return bit.Opener{Threads: o.threads, Resolution: o.resolution}.Open(ctx, o.model)
+	return openClassifier(ctx, bit.Opener{Threads: o.threads, Resolution: o.resolution}, o.model)
+}
+
+// maxGarbage is about the memory, in bytes, that what is no longer used may take beside a model. Go's own rule is as much
+// as is in use, which of a large model are gigabytes; collecting more often costs little, since weights are not searched.
+const maxGarbage = 256 << 20
+
+// openClassifier opens a model that is neither trained nor saved, and bounds the garbage beside it.
+func openClassifier(ctx context.Context, o bit.Opener, ref string) (*bit.Classifier, error) {
+	m, err := o.OpenClassifier(ctx, ref)
+	if err == nil && os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(max(1, min(100, 100*maxGarbage/(4*m.Config().NumParams()))))
+	}
+	return m, err
 }

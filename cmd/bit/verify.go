@@ -68,7 +68,7 @@ func (a *app) verify(ctx context.Context, ref, reference string, o verifyOptions
 	if err != nil {
 		return err
 	}
-	m, err := bit.Opener{Threads: o.threads}.Open(ctx, ref)
+	m, err := openClassifier(ctx, bit.Opener{Threads: o.threads}, ref)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (a *app) printDeviation(d deviation, asJSON bool) error {
 }
 
 // deviate runs input n of a reference.
-func deviate(m *bit.Model, x weights.Array, arrays map[string]weights.Array, n int) (deviation, error) {
+func deviate(m *bit.Classifier, x weights.Array, arrays map[string]weights.Array, n int) (deviation, error) {
 	c := m.Config()
 	input, output := fmt.Sprintf("x%d", n), fmt.Sprintf("logits%d", n)
 	if x.Float32 == nil {
