@@ -2,19 +2,23 @@ package nn
 
 import "github.com/bigtransfer/bit/internal/kernels"
 
-// Conv applies a kernel to maps of one shape: y = conv(relu(norm(x)), ŵ), x [N,H,W,Ci], y [N,Ho,Wo,Co].
+// Conv applies a kernel to maps of one shape: y = conv(relu(norm(x)), ŵ), x [N,H,W,Ci], y [N,Ho,Wo,Co]. Each of its
+// three halves is computed by a direct product, or by Winograd's convolution where that pays.
 type Conv struct {
-	k       *Kernel
-	x, y    *Map
-	norm    *GroupNorm
-	padded  *padded // the input with its zeros around it; nil for 1x1 kernels
-	forward *product
-	fast    *winograd // instead of padded and forward, where it pays
-	grad    *gradProduct
+	k      *Kernel
+	x, y   *Map
+	norm   *GroupNorm
+	padded *padded // the input with its zeros around it, for direct products; nil for 1x1 kernels
 
-	dyPadded *padded    // like padded, for the backward products
-	backward []*product // one for each phase
-	finisher func(thread, i int)
+	forward     *product
+	fastForward *winograd
+	grad        *gradProduct
+	fastGrad    *winogradGrad
+
+	dyPadded     *padded    // like padded, for the products of the gradient
+	backward     []*product // one for each phase
+	fastBackward *winograd
+	finisher     func(thread, i int)
 }
 
 // NewConv plans the convolution of x, through norm and ReLU if norm is not nil, into y.
@@ -28,26 +32,44 @@ func NewConv(k *Kernel, x *Map, norm *GroupNorm, y *Map, shortcut *Map, accumula
 	if moments {
 		y.moments.reserve()
 	}
-	if k.e.Winograd && k.dw == nil && !accumulate && k.winogradPays(x.H, x.W) {
-		c.fast = newWinograd(k, x, norm, y)
-		c.fast.finish = end
+	training := k.dw != nil
+	images := 1
+	if training {
+		images = x.N
+	}
+	if !accumulate && k.usesWinograd(images, x.H, x.W) {
+		c.fastForward = newWinograd(k.wantForward(), x, norm, y)
+		c.fastForward.finish = end
+	} else {
+		c.forward = newProduct(k.e, c.gather(), k.Co)
+		c.forward.accumulate = accumulate
+		c.forward.finish = end
+	}
+	if !training {
 		return c
 	}
-	g := &gather{n: x.N, h: x.H, w: x.W, pixel: x.C, segment: k.Kw * x.C, gh: y.H, gw: y.W, step: k.Stride}
+	if k.usesWinogradGrad(y) {
+		c.fastGrad = newWinogradGrad(k, x, norm, y)
+	} else {
+		c.grad = newGradProduct(k.e, c.gather(), k.Co)
+	}
+	return c
+}
+
+// gather describes the convolution's direct product.
+func (c *Conv) gather() *gather {
+	k, x := c.k, c.x
+	g := &gather{n: x.N, h: x.H, w: x.W, pixel: x.C, segment: k.Kw * x.C, gh: c.y.H, gw: c.y.W, step: k.Stride}
 	for kh := range k.Kh {
 		g.taps = append(g.taps, tap{kh, 0})
 	}
 	if k.Kw > 1 {
-		c.padded = newPadded(k.e, x, norm, k.Pad, k.Pad, k.Pad, k.Pad)
+		if c.padded == nil {
+			c.padded = newPadded(k.e, x, c.norm, k.Pad, k.Pad, k.Pad, k.Pad)
+		}
 		g.h, g.w = c.padded.h(), c.padded.w()
 	}
-	c.forward = newProduct(k.e, g, k.Co)
-	c.forward.accumulate = accumulate
-	c.forward.finish = end
-	if k.dw != nil {
-		c.grad = newGradProduct(k.e, g, k.Co)
-	}
-	return c
+	return g
 }
 
 // forwardFinish ends a block of a convolution's output: the shortcut is added and the statistics of the sum taken.
@@ -66,10 +88,40 @@ func (f *forwardFinish) block(m0, m1, n0, n1 int) {
 	}
 }
 
+// Half is one of the three computations that a convolution makes in training.
+type Half string
+
+const (
+	Forward        Half = "forward"
+	InputGradient  Half = "input gradient"
+	KernelGradient Half = "kernel gradient"
+)
+
+// Algorithm returns how the convolution computes a half: "direct" or "F(4x4,3x3)".
+func (c *Conv) Algorithm(h Half) string {
+	if h == Forward && c.fastForward != nil || h == InputGradient && c.fastBackward != nil || h == KernelGradient && c.fastGrad != nil {
+		return winogradName
+	}
+	return "direct"
+}
+
+// Geometry is the size of a convolution: the kernel, and the outputs of a batch.
+type Geometry struct{ Kh, Kw, Stride, Ci, Co, N, H, W int }
+
+// MACs returns the multiply-accumulates of the direct product, for each of its three halves.
+func (g Geometry) MACs() int64 {
+	return int64(g.N) * int64(g.H) * int64(g.W) * int64(g.Kh) * int64(g.Kw) * int64(g.Ci) * int64(g.Co)
+}
+
+// Geometry returns the convolution's size.
+func (c *Conv) Geometry() Geometry {
+	return Geometry{c.k.Kh, c.k.Kw, c.k.Stride, c.k.Ci, c.k.Co, c.y.N, c.y.H, c.y.W}
+}
+
 // Forward computes y.
 func (c *Conv) Forward() {
-	if c.fast != nil {
-		c.fast.run()
+	if c.fastForward != nil {
+		c.fastForward.run()
 		return
 	}
 	p := c.forward
@@ -89,20 +141,39 @@ func (c *Conv) source() ([]float32, *GroupNorm) {
 // BackwardKernel adds to the kernel's gradient what dy, the gradient of y, makes of it. scratch must hold GradScratch
 // values.
 func (c *Conv) BackwardKernel(dy *Map, scratch []float32) {
-	p := c.grad
-	p.src, p.norm = c.source()
-	p.dy, p.dw = dy.Data, scratch
-	p.run()
+	if c.fastGrad != nil {
+		c.fastGrad.run(dy, scratch)
+	} else {
+		p := c.grad
+		p.src, p.norm = c.source()
+		p.dy, p.dw = dy.Data, scratch
+		p.run()
+	}
 	c.k.foldGrad(scratch[:c.k.depth()*c.k.Co])
 }
 
 // GradScratch returns the values that BackwardKernel needs.
-func (c *Conv) GradScratch() int { return c.grad.dwLen() }
+func (c *Conv) GradScratch() int {
+	if c.fastGrad != nil {
+		return c.fastGrad.dwLen()
+	}
+	return c.grad.dwLen()
+}
 
 // PlanBackward prepares BackwardInput. With last, dx is then complete and passes through the layer's norm: see
 // GroupNorm.Backward.
 func (c *Conv) PlanBackward(dy, dx *Map, accumulate, last bool) {
 	k := c.k
+	if last {
+		c.norm.dy = dx
+	}
+	if !accumulate && k.usesWinograd(dx.N, dx.H, dx.W) {
+		c.fastBackward = newWinograd(k.wantBackward(), dy, nil, dx)
+		if last {
+			c.fastBackward.finish = c.norm
+		}
+		return
+	}
 	strided := k.Stride > 1
 	var phases []phase // those with pixels in dx
 	var top, left, bottom, right int
@@ -136,9 +207,6 @@ func (c *Conv) PlanBackward(dy, dx *Map, accumulate, last bool) {
 		}
 		c.backward = append(c.backward, p)
 	}
-	if last {
-		c.norm.dy = dx
-	}
 	if last && strided {
 		c.finisher = func(_, i int) {
 			m0, m1 := c.x.moments.blocks.span(i)
@@ -150,6 +218,10 @@ func (c *Conv) PlanBackward(dy, dx *Map, accumulate, last bool) {
 // BackwardInput computes dx, the gradient of relu(norm(x)), from dy as planned. Pixels that no output reads (the odd
 // ones of a strided 1x1 kernel) are left as they are.
 func (c *Conv) BackwardInput() {
+	if c.fastBackward != nil {
+		c.fastBackward.run()
+		return
+	}
 	if c.dyPadded != nil {
 		src := c.dyPadded.fill()
 		for _, p := range c.backward {

@@ -46,77 +46,79 @@ func (c convCase) twin(w []float64) oracle.Conv {
 func TestConv(t *testing.T) {
 	everyLevel(t, func(t *testing.T, e *Engine) {
 		for i, c := range convCases {
-			t.Run(c.String(), func(t *testing.T) {
-				r := rand.New(rand.NewPCG(3, uint64(i)))
-				k, w, dw := newTestKernel(r, e, c)
-				x := randomMap(r, c.n, c.h, c.w, c.ci)
-				groups := 4
-				if c.h*c.w < 4 { // a group of two values is ±1 whatever they are: its gradient is rounding
-					groups = 1
-				}
-				norm := newNormed(t, r, e, x, groups)
-				ho, wo := k.OutSide(c.h), k.OutSide(c.w)
-				y := randomMap(r, c.n, ho, wo, c.co) // the shortcut of a projection is there before
-				want := wide(y)
-				accumulate := i%2 == 0
-				var shortcut *Map
-				if !accumulate {
-					shortcut = randomMap(r, c.n, ho, wo, c.co)
-					want = wide(shortcut)
-				}
-				conv := NewConv(k, x, norm.GroupNorm, y, shortcut, accumulate, true)
-				conv.Forward()
-
-				x64, w64 := wide(x), oracle.Wide(w)
-				for i, v := range c.twin(w64).Forward(norm.apply(x64)).V {
-					want.V[i] += v
-				}
-				near(t, "output", y.Data, want.V, layerTolerance)
-				// With one group the moments that were taken on the way are those of whole images.
-				next := NewGroupNorm(e, y, ones(c.co), make([]float32, c.co), nil, nil, 1, 1e-5)
-				next.Prepare()
-				twin := oracle.GroupNorm{Groups: 1, Epsilon: 1e-5, Gamma: oracle.Wide(ones(c.co)), Beta: make([]float64, c.co)}
-				norm2 := twin.Forward(wide(y))
-				near(t, "normalised output", next.Output().Data, oracle.Mask(norm2, oracle.Positive(norm2.V)).V, layerTolerance)
-
-				dy, dx, before := randomMap(r, c.n, ho, wo, c.co), randomMap(r, c.n, c.h, c.w, c.ci), oracle.Wide(dw)
-				if c.stride > 1 && c.k == 1 {
-					clear(dx.Data) // pixels that no output reads are left alone
-				}
-				conv.PlanBackward(dy, dx, false, true)
-				scratch := make([]float32, conv.GradScratch())
-				conv.BackwardKernel(dy, scratch)
-				conv.BackwardInput()
-				var skip *Map
-				if i%3 == 0 {
-					skip = randomMap(r, c.n, c.h, c.w, c.ci)
-				}
-				norm.Backward(skip)
-
-				dy64 := wide(dy)
-				dp, dhat := c.twin(w64).Backward(norm.apply(x64), dy64)
-				wantX, wantGamma, wantBeta := norm.backward(x64, dp)
-				if skip != nil {
-					for i, v := range skip.Data {
-						wantX.V[i] += float64(v)
-					}
-				}
-				grad := subtract(dw, before)
-				near(t, "kernel gradient", grad, oracle.StandardiseBackward(w64, dhat, c.co, testEpsilon), layerTolerance)
-				near(t, "input gradient", dx.Data, wantX.V, layerTolerance)
-				near(t, "scale gradient", norm.dgamma, wantGamma, layerTolerance)
-				near(t, "shift gradient", norm.dbeta, wantBeta, layerTolerance)
-
-				loss := func() float64 { return dot(c.twin(w64).Forward(norm.apply(x64)).V, dy64.V) }
-				differences(t, r, "kernel gradient", grad, w64, loss)
-				differences(t, r, "scale gradient", norm.dgamma, norm.twin.Gamma, loss)
-				differences(t, r, "shift gradient", norm.dbeta, norm.twin.Beta, loss)
-				if skip == nil {
-					differences(t, r, "input gradient", dx.Data, x64.V, loss)
-				}
-			})
+			t.Run(c.String(), func(t *testing.T) { testConv(t, e, c, i, i%2 == 0, layerTolerance) })
 		}
 	})
+}
+
+// testConv tests one case. With accumulate, the output is added to what a projection left there, else to a shortcut.
+func testConv(t *testing.T, e *Engine, c convCase, i int, accumulate bool, tolerance float64) {
+	r := rand.New(rand.NewPCG(3, uint64(i)))
+	k, w, dw := newTestKernel(r, e, c)
+	x := randomMap(r, c.n, c.h, c.w, c.ci)
+	groups := 4
+	if c.h*c.w < 4 { // a group of two values is ±1 whatever they are: its gradient is rounding
+		groups = 1
+	}
+	norm := newNormed(t, r, e, x, groups)
+	ho, wo := k.OutSide(c.h), k.OutSide(c.w)
+	y := randomMap(r, c.n, ho, wo, c.co) // the shortcut of a projection is there before
+	want := wide(y)
+	var shortcut *Map
+	if !accumulate {
+		shortcut = randomMap(r, c.n, ho, wo, c.co)
+		want = wide(shortcut)
+	}
+	conv := NewConv(k, x, norm.GroupNorm, y, shortcut, accumulate, true)
+	conv.Forward()
+
+	x64, w64 := wide(x), oracle.Wide(w)
+	for i, v := range c.twin(w64).Forward(norm.apply(x64)).V {
+		want.V[i] += v
+	}
+	near(t, "output", y.Data, want.V, tolerance)
+	// With one group the moments that were taken on the way are those of whole images.
+	next := NewGroupNorm(e, y, ones(c.co), make([]float32, c.co), nil, nil, 1, 1e-5)
+	next.Prepare()
+	twin := oracle.GroupNorm{Groups: 1, Epsilon: 1e-5, Gamma: oracle.Wide(ones(c.co)), Beta: make([]float64, c.co)}
+	norm2 := twin.Forward(wide(y))
+	near(t, "normalised output", next.Output().Data, oracle.Mask(norm2, oracle.Positive(norm2.V)).V, tolerance)
+
+	dy, dx, before := randomMap(r, c.n, ho, wo, c.co), randomMap(r, c.n, c.h, c.w, c.ci), oracle.Wide(dw)
+	if c.stride > 1 && c.k == 1 {
+		clear(dx.Data) // pixels that no output reads are left alone
+	}
+	conv.PlanBackward(dy, dx, false, true)
+	scratch := make([]float32, conv.GradScratch())
+	conv.BackwardKernel(dy, scratch)
+	conv.BackwardInput()
+	var skip *Map
+	if i%3 == 0 {
+		skip = randomMap(r, c.n, c.h, c.w, c.ci)
+	}
+	norm.Backward(skip)
+
+	dy64 := wide(dy)
+	dp, dhat := c.twin(w64).Backward(norm.apply(x64), dy64)
+	wantX, wantGamma, wantBeta := norm.backward(x64, dp)
+	if skip != nil {
+		for i, v := range skip.Data {
+			wantX.V[i] += float64(v)
+		}
+	}
+	grad := subtract(dw, before)
+	near(t, "kernel gradient", grad, oracle.StandardiseBackward(w64, dhat, c.co, testEpsilon), tolerance)
+	near(t, "input gradient", dx.Data, wantX.V, tolerance)
+	near(t, "scale gradient", norm.dgamma, wantGamma, tolerance)
+	near(t, "shift gradient", norm.dbeta, wantBeta, tolerance)
+
+	loss := func() float64 { return dot(c.twin(w64).Forward(norm.apply(x64)).V, dy64.V) }
+	differences(t, r, "kernel gradient", grad, w64, loss)
+	differences(t, r, "scale gradient", norm.dgamma, norm.twin.Gamma, loss)
+	differences(t, r, "shift gradient", norm.dbeta, norm.twin.Beta, loss)
+	if skip == nil {
+		differences(t, r, "input gradient", dx.Data, x64.V, loss)
+	}
 }
 
 // TestStem is TestConv for convolutions of the raw input, and with gradients that accumulate.

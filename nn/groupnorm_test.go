@@ -120,7 +120,8 @@ func TestDense(t *testing.T) {
 				dy, dx := randomMap(r, c.n, 1, 1, c.classes), randomMap(r, c.n, 1, 1, c.features)
 				before, beforeBias := oracle.Wide(dw), oracle.Wide(dbias)
 				d.PlanBackward(dy, dx)
-				d.Backward(dy, make([]float32, d.GradScratch()))
+				d.BackwardKernel(dy, make([]float32, d.GradScratch()))
+				d.BackwardInput()
 				wantX, wantW := twin.Backward(wide(x), wide(dy))
 				wantBias := make([]float64, c.classes)
 				for i, v := range dy.Data {

@@ -18,8 +18,10 @@ type Kernel struct {
 	scale, shift []float32 // [Co]: the standardised kernel is ŵ = w·scale + shift
 	forward      []float32 // panels of ŵ as [Kh·Kw·Ci, Co]
 	backward     []float32 // panels of ŵ as [taps·Co, Ci] for each phase, see phases
-	winograd     []float32 // nil unless a layer wants it: see winogradTask
 	folded       bool
+
+	// For Winograd's convolution, forward and of the gradient; nil unless a layer wants it.
+	fastForward, fastBackward *transformed
 
 	// The gradient through standardisation.
 	sum, sumW, a, b, c []float32 // [Co]
@@ -27,7 +29,6 @@ type Kernel struct {
 
 	e                                      *Engine
 	standardiseT, packT, transposeT, gradT func(thread, i int)
-	winogradT                              func(thread, i int)
 	transposes                             []transpose
 }
 
@@ -50,6 +51,24 @@ func NewKernel(e *Engine, kh, kw, ci, co, stride, pad int, w, dw []float32, epsi
 		}
 	}
 	return k
+}
+
+// wantForward and wantBackward return the kernel as Winograd's convolution reads it: made at every Fold from now on, and
+// at once if the kernel is folded already.
+func (k *Kernel) wantForward() *transformed { return k.want(&k.fastForward, k.Ci, k.Co, &k.forward) }
+
+func (k *Kernel) wantBackward() *transformed {
+	return k.want(&k.fastBackward, k.Co, k.Ci, &k.backward)
+}
+
+func (k *Kernel) want(t **transformed, ci, co int, taps *[]float32) *transformed {
+	if *t == nil {
+		*t = newTransformed(k.e, ci, co, taps)
+		if k.folded {
+			(*t).run()
+		}
+	}
+	return *t
 }
 
 func (k *Kernel) depth() int { return k.Kh * k.Kw * k.Ci }
@@ -76,8 +95,10 @@ func (k *Kernel) Fold() {
 	if len(k.transposes) > 0 {
 		k.e.Pool.For(len(k.transposes), k.transposeT)
 	}
-	if k.winograd != nil {
-		k.transformWinograd()
+	for _, t := range []*transformed{k.fastForward, k.fastBackward} {
+		if t != nil {
+			t.run()
+		}
 	}
 	k.folded = true
 }
@@ -193,16 +214,7 @@ func (k *Kernel) transposeTask(_, i int) {
 	_, panel := kernels.Tile()
 	cols := min(panel, k.Ci-t.ci)
 	src := k.w[(t.tap*k.Ci+t.ci)*k.Co:]
-	dst := k.backward[t.to:][:k.Co*panel]
-	for c := range k.Co {
-		scale, shift := k.scale[c], k.shift[c]
-		d := dst[c*panel:][:cols]
-		at := c
-		for j := range d {
-			d[j] = src[at]*scale + shift
-			at += k.Co
-		}
-	}
+	kernels.Transpose(k.backward[t.to:][:k.Co*panel], panel, src, k.Co, cols, k.Co, k.scale, k.shift)
 }
 
 // foldGrad passes dhat, the gradient of the applied kernel, back through standardisation and adds it to dw:

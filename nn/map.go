@@ -94,12 +94,21 @@ func ceilDiv(a, b int) int { return (a + b - 1) / b }
 // One goroutine at a time may use it.
 type Engine struct {
 	Pool *par.Pool
-	// Winograd lets 3x3 convolutions without a gradient be computed in transformed tiles where that is faster. Their
-	// results then differ from the direct product's by rounding. Set it before layers are planned.
-	Winograd bool
+	// Winograd says where 3x3 convolutions and their gradients are computed in transformed tiles. Their results then
+	// differ from the direct product's by rounding. Set it before layers are planned.
+	Winograd WinogradUse
 	scratch  []scratch // one for each thread
 	padded   []float32 // see padded
 }
+
+// WinogradUse says which of the convolutions that can be computed in transformed tiles are.
+type WinogradUse int
+
+const (
+	WinogradNever WinogradUse = iota
+	WinogradWhereItPays
+	WinogradAlways // for tests
+)
 
 // scratch is memory for one task of a layer, its contents undefined.
 type scratch struct {

@@ -131,9 +131,10 @@ type gradProduct struct {
 	dy   []float32 // [rows, cols]
 	cols int
 	dw   []float32 // slices x [depth, cols]; after run the first slice is the sum of all
+	sum  *sliceSum
 
 	e                            *Engine
-	body, sum                    func(thread, i int)
+	body                         func(thread, i int)
 	slices, slice, mc            int // slices of rows, rows of one, and rows packed at a time
 	kParts, kPart, nParts, nPart int
 }
@@ -158,7 +159,7 @@ func newGradProduct(e *Engine, g *gather, cols int) *gradProduct {
 	p.slice = ceilDiv(rows, p.slices)
 	p.slices = ceilDiv(rows, p.slice)
 	p.mc = blockDepth(p.slice)
-	p.body, p.sum = p.task, p.sumTask
+	p.body, p.sum = p.task, newSliceSum(e, p.slices, depth*cols)
 	e.reserve(p.mc*(p.kPart+pad), panel*p.mc, 0)
 	return p
 }
@@ -168,9 +169,7 @@ func (p *gradProduct) dwLen() int { return p.slices * p.depth() * p.cols }
 
 func (p *gradProduct) run() {
 	p.e.Pool.For(p.slices*p.kParts*p.nParts, p.body)
-	if p.slices > 1 {
-		p.e.Pool.For(ceilDiv(p.depth()*p.cols, sumChunk), p.sum)
-	}
+	p.sum.run(p.dw)
 }
 
 func (p *gradProduct) task(thread, i int) {
@@ -198,13 +197,33 @@ func (p *gradProduct) task(thread, i int) {
 	}
 }
 
+// sliceSum adds up slices of a kernel's gradient, in order, into the first one.
+type sliceSum struct {
+	e         *Engine
+	slices, n int // of n values each
+	dw        []float32
+	body      func(thread, i int)
+}
+
+func newSliceSum(e *Engine, slices, n int) *sliceSum {
+	s := &sliceSum{e: e, slices: slices, n: n}
+	s.body = s.task
+	return s
+}
+
 const sumChunk = 1 << 14
 
-func (p *gradProduct) sumTask(_, i int) {
-	n := p.depth() * p.cols
+func (s *sliceSum) run(dw []float32) {
+	if s.slices > 1 {
+		s.dw = dw
+		s.e.Pool.For(ceilDiv(s.n, sumChunk), s.body)
+	}
+}
+
+func (s *sliceSum) task(_, i int) {
 	lo := i * sumChunk
-	hi := min(lo+sumChunk, n)
-	for s := 1; s < p.slices; s++ {
-		kernels.AddRows(p.dw[lo:hi], 0, p.dw[s*n+lo:s*n+hi], 0, 1, hi-lo)
+	hi := min(lo+sumChunk, s.n)
+	for k := 1; k < s.slices; k++ {
+		kernels.AddRows(s.dw[lo:hi], 0, s.dw[k*s.n+lo:k*s.n+hi], 0, 1, hi-lo)
 	}
 }

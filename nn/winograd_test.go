@@ -37,7 +37,7 @@ func TestWinograd(t *testing.T) {
 					norm, in = n.GroupNorm, n.apply(in)
 				}
 				y := NewMap(c.n, c.h, c.w, c.co)
-				f := newWinograd(k, x, norm, y)
+				f := newWinograd(k.wantForward(), x, norm, y)
 				y.moments.reserve()
 				f.finish = &forwardFinish{y, nil, true}
 				f.run()
@@ -50,6 +50,18 @@ func TestWinograd(t *testing.T) {
 				norm2 := twin.Forward(wide(y))
 				near(t, "normalised output", next.Output().Data, oracle.Mask(norm2, oracle.Positive(norm2.V)).V, layerTolerance)
 			})
+		}
+	})
+}
+
+// TestWinogradTraining is TestConv with all three halves in transformed tiles, whether it pays or not: also with more
+// channels than a task of the kernel's gradient takes, tiles for several passes of one, and several slices of them.
+func TestWinogradTraining(t *testing.T) {
+	cases := append([]convCase{{1, 4, 8, 68, 3, 1, 132}, {3, 23, 26, 8, 3, 1, 12}, {6, 24, 24, 20, 3, 1, 36}}, winogradCases...)
+	everyLevel(t, func(t *testing.T, e *Engine) {
+		e.Winograd = WinogradAlways
+		for i, c := range cases {
+			t.Run(c.String(), func(t *testing.T) { testConv(t, e, c, i, false, winogradTolerance) })
 		}
 	})
 }
@@ -81,7 +93,7 @@ func TestWinogradBits(t *testing.T) {
 					for i := range y.Data {
 						y.Data[i] = float32(math.NaN()) // every value is written
 					}
-					newWinograd(k, x, nil, y).run()
+					newWinograd(k.wantForward(), x, nil, y).run()
 					return y.Data
 				}
 				want := run(1, 0, c.n)
@@ -121,10 +133,13 @@ func TestWinogradError(t *testing.T) {
 			}
 			var errs [2]float64
 			for i, on := range []bool{false, true} {
-				e.Winograd = on
+				e.Winograd = WinogradNever
+				if on {
+					e.Winograd = WinogradWhereItPays
+				}
 				conv := NewConv(k, x, nil, y, nil, false, false)
-				if (conv.fast != nil) != on {
-					t.Fatalf("%v: in transformed tiles: %v, want %v", c, conv.fast != nil, on)
+				if (conv.fastForward != nil) != on {
+					t.Fatalf("%v: in transformed tiles: %v, want %v", c, conv.fastForward != nil, on)
 				}
 				conv.Forward()
 				errs[i] = oracle.Error(y.Data, want.V)
@@ -149,11 +164,12 @@ func TestWinogradPays(t *testing.T) {
 	}{{56, 64, true}, {28, 128, true}, {14, 256, true}, {7, 512, false}, {4, 64, false}, {1, 64, false},
 		{56, 192, true}, {28, 384, true}, {14, 768, false}, {30, 768, true}, {28, 512, true}, {30, 1024, false}} {
 		k := NewKernel(e, 3, 3, c.channels, c.channels, 1, 1, make([]float32, 9*c.channels*c.channels), nil, 0)
-		if got := k.winogradPays(c.side, c.side); got != c.want {
+		if got := k.winogradPays(1, c.side, c.side); got != c.want {
 			t.Errorf("%d pixels, %d channels: %v, want %v", c.side, c.channels, got, c.want)
 		}
 		k.Stride = 2
-		if k.winogradPays(c.side, c.side) {
+		e.Winograd = WinogradAlways
+		if k.usesWinograd(1, c.side, c.side) {
 			t.Errorf("%d pixels, %d channels, stride 2: in transformed tiles", c.side, c.channels)
 		}
 	}

@@ -5,6 +5,7 @@ import "github.com/bigtransfer/bit/nn"
 // backward is what a pass needs for its backward half: the gradients of its maps, two of each role in turn, and the
 // memory in which kernel gradients are summed.
 type backward struct {
+	steps              []step
 	dlogits, dfeatures *nn.Map
 	dstem              *nn.Map
 	units              []unitGrads
@@ -50,36 +51,46 @@ func (p *pass) planBackward(ks *kernels) {
 		}
 	}
 	b.scratch = make([]float32, need)
+	b.plan(p)
 }
 
-// backward adds to every parameter's gradient, from back.dlogits.
-func (p *pass) backward() {
-	b := p.back
-	p.head.Backward(b.dlogits, b.scratch)
-	p.mean.Backward(b.dfeatures, b.units[len(b.units)-1].dy)
-	for i := len(p.units) - 1; i >= 0; i-- {
-		p.units[i].backward(b.units[i], b.scratch)
+// plan lists the steps, which add to every parameter's gradient, from dlogits.
+func (b *backward) plan(p *pass) {
+	b.steps = []step{
+		{"head", partKernel, p.head.Conv, func() { p.head.BackwardKernel(b.dlogits, b.scratch) }},
+		{"head", partInput, p.head.Conv, p.head.BackwardInput},
+		{"mean", partInput, nil, func() { p.mean.Backward(b.dfeatures, b.units[len(b.units)-1].dy) }},
 	}
-	p.pool.Backward(b.units[0].dx, b.dstem)
-	p.stem.BackwardKernel(b.dstem, b.scratch)
+	for i := len(p.units) - 1; i >= 0; i-- {
+		b.steps = append(b.steps, p.units[i].backward(b.units[i], b.scratch)...)
+	}
+	b.steps = append(b.steps,
+		step{"root/pool", partInput, nil, func() { p.pool.Backward(b.units[0].dx, b.dstem) }},
+		step{"root/conv", partKernel, p.stem, func() { p.stem.BackwardKernel(b.dstem, b.scratch) }})
 }
 
 // backward computes g.dx from g.dy. It is forward's mirror image.
-func (u *unit) backward(g unitGrads, scratch []float32) {
-	u.conv3.BackwardKernel(g.dy, scratch)
-	u.conv3.BackwardInput()
-	u.gn3.Backward(nil)
-	u.conv2.BackwardKernel(g.dh2, scratch)
-	u.conv2.BackwardInput()
-	u.gn2.Backward(nil)
-	u.conv1.BackwardKernel(g.dh1, scratch)
+func (u *unit) backward(g unitGrads, scratch []float32) []step {
+	kernel := func(name string, c *nn.Conv, dy *nn.Map) step {
+		return step{u.name + name, partKernel, c, func() { c.BackwardKernel(dy, scratch) }}
+	}
+	input := func(name string, c *nn.Conv) step { return step{u.name + name, partInput, c, c.BackwardInput} }
+	norm := func(name string, n *nn.GroupNorm, skip *nn.Map) step {
+		return step{u.name + name, partInput, nil, func() { n.Backward(skip) }}
+	}
+	steps := []step{
+		kernel("/conv3", u.conv3, g.dy), input("/conv3", u.conv3), norm("/gn3", u.gn3, nil),
+		kernel("/conv2", u.conv2, g.dh2), input("/conv2", u.conv2), norm("/gn2", u.gn2, nil),
+		kernel("/conv1", u.conv1, g.dh1),
+	}
 	skip := g.dy
 	if u.proj != nil {
 		skip = nil
-		u.proj.BackwardKernel(g.dy, scratch)
-		clear(g.dx.Data) // a strided projection reads only every second pixel
-		u.proj.BackwardInput()
+		proj := step{u.name + "/proj", partInput, u.proj, func() {
+			clear(g.dx.Data) // a strided projection reads only every second pixel
+			u.proj.BackwardInput()
+		}}
+		steps = append(steps, kernel("/proj", u.proj, g.dy), proj)
 	}
-	u.conv1.BackwardInput()
-	u.gn1.Backward(skip)
+	return append(steps, input("/conv1", u.conv1), norm("/gn1", u.gn1, skip))
 }

@@ -1,15 +1,19 @@
 package resnet
 
 import (
-	"github.com/bigtransfer/bit/internal/par"
 	"github.com/bigtransfer/bit/nn"
 )
 
-// NewDirectPredictor is NewPredictor with every convolution computed as in training, by direct products.
-func (n *Network) NewDirectPredictor(pool *par.Pool) *Predictor {
-	p := n.NewPredictor(pool)
-	p.e.Winograd = false
+// WithWinograd makes the predictor use Winograd's convolutions otherwise than by its own choice.
+func (p *Predictor) WithWinograd(use nn.WinogradUse) *Predictor {
+	p.e.Winograd = use
 	return p
+}
+
+// WithWinograd makes the trainer use Winograd's convolutions otherwise than by its own choice.
+func (t *Trainer) WithWinograd(use nn.WinogradUse) *Trainer {
+	t.e.Winograd = use
+	return t
 }
 
 // Activations returns what the last Forward computed: "root" is the pooled output of the stem, the others are the

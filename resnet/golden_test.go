@@ -13,6 +13,7 @@ import (
 	"github.com/bigtransfer/bit/internal/kernels"
 	"github.com/bigtransfer/bit/internal/oracle"
 	"github.com/bigtransfer/bit/internal/par"
+	"github.com/bigtransfer/bit/nn"
 	"github.com/bigtransfer/bit/resnet"
 )
 
@@ -149,24 +150,31 @@ func TestGoldenEngine(t *testing.T) {
 	defer pool.Close()
 	for _, c := range golden.Cases(t) {
 		for _, level := range cpu.Available() {
-			t.Run(fmt.Sprintf("%s/%s", c.Name, level), func(t *testing.T) {
-				defer cpu.SetForTest(level)()
-				net := freshNetwork(t, c)
-				tr, e := net.NewTrainer(pool), errors{}
-				pr, direct := net.NewPredictor(pool), net.NewDirectPredictor(pool)
-				for _, r := range c.Runs {
-					compareRun(t, e, net, tr, pr, direct, r)
-				}
-				if c.SGD != nil {
-					compareTrajectory(t, e, c, pool)
-				}
-				e.report(t, fmt.Sprintf("%s at %s", c.Name, level), float32Tolerance)
-			})
+			for _, algorithm := range algorithms {
+				t.Run(fmt.Sprintf("%s/%s/%s", c.Name, level, algorithm.name), func(t *testing.T) {
+					defer cpu.SetForTest(level)()
+					net := freshNetwork(t, c)
+					tr, pr, e := net.NewTrainer(pool).WithWinograd(algorithm.use), net.NewPredictor(pool).WithWinograd(algorithm.use), errors{}
+					for _, r := range c.Runs {
+						compareRun(t, e, net, tr, pr, r)
+					}
+					if c.SGD != nil {
+						compareTrajectory(t, e, c, pool, algorithm.use)
+					}
+					e.report(t, fmt.Sprintf("%s at %s, %s", c.Name, level, algorithm.name), float32Tolerance)
+				})
+			}
 		}
 	}
 }
 
-func compareRun(t *testing.T, e errors, net *resnet.Network, tr *resnet.Trainer, pr, direct *resnet.Predictor, r golden.Run) {
+// algorithms are the ways in which 3x3 convolutions are computed.
+var algorithms = []struct {
+	name string
+	use  nn.WinogradUse
+}{{"direct", nn.WinogradNever}, {"winograd", nn.WinogradAlways}}
+
+func compareRun(t *testing.T, e errors, net *resnet.Network, tr *resnet.Trainer, pr *resnet.Predictor, r golden.Run) {
 	tr.ZeroGrad()
 	logits, err := tr.Forward(r.X, r.N, r.H, r.W)
 	if err != nil {
@@ -193,9 +201,6 @@ func compareRun(t *testing.T, e errors, net *resnet.Network, tr *resnet.Trainer,
 		t.Fatal(err)
 	}
 	e.add("predicted logits", r.Name, oracle.Error(predicted, r.Logits))
-	if err := direct.Logits(predicted, r.X, r.N, r.H, r.W); err != nil {
-		t.Fatal(err)
-	}
 	if !sameBits(predicted, logits) {
 		t.Errorf("%s: the predictor's logits are not the trainer's to the bit", r.Name)
 	}
@@ -217,7 +222,7 @@ func compareRun(t *testing.T, e errors, net *resnet.Network, tr *resnet.Trainer,
 }
 
 // compareTrajectory trains with the engine and, under its decisions, in float64.
-func compareTrajectory(t *testing.T, e errors, c *golden.Case, pool *par.Pool) {
+func compareTrajectory(t *testing.T, e errors, c *golden.Case, pool *par.Pool, use nn.WinogradUse) {
 	s, r := c.SGD, c.Runs[c.SGD.Run]
 	net := freshNetwork(t, c)
 	net.NewHead(net.Classes)
@@ -225,7 +230,7 @@ func compareTrajectory(t *testing.T, e errors, c *golden.Case, pool *par.Pool) {
 	for _, p := range net.Params() {
 		v[p.Name] = make([]float32, len(p.Value))
 	}
-	tr := net.NewTrainer(pool)
+	tr := net.NewTrainer(pool).WithWinograd(use)
 	losses, want, kinks := make([]float64, len(s.Losses)), make([]float64, len(s.Losses)), 0
 	for step := range s.Losses {
 		tr.ZeroGrad()

@@ -68,8 +68,11 @@ func (ks *kernels) freeze() {
 	}
 }
 
-// pass is the network laid out for one input shape: every buffer and every layer's plan.
+// pass is the network laid out for one input shape: every buffer, every layer's plan, and their order.
 type pass struct {
+	forward []step    // the head last
+	back    *backward // nil for inference
+
 	input    *nn.Map
 	stem     *nn.Conv
 	pool     *nn.MaxPool
@@ -81,7 +84,6 @@ type pass struct {
 	logits   *nn.Map // [N,1,1,classes]
 
 	stemOut, pooled *nn.Map
-	back            *backward // nil for inference
 }
 
 // unit is a pre-activation bottleneck: with p = relu(gn1(x)),
@@ -90,21 +92,23 @@ type pass struct {
 //
 // where the shortcut is proj(p), or x itself.
 type unit struct {
+	name                      string
 	gn1, gn2, gn3             *nn.GroupNorm
 	proj, conv1, conv2, conv3 *nn.Conv
 	x, h1, h2, y              *nn.Map
 }
 
-func (u *unit) forward() {
-	u.gn1.Prepare()
+func (u *unit) forward(part string) []step {
+	steps := []step{{u.name + "/gn1", part, nil, u.gn1.Prepare}}
 	if u.proj != nil {
-		u.proj.Forward()
+		steps = append(steps, step{u.name + "/proj", part, u.proj, u.proj.Forward})
 	}
-	u.conv1.Forward()
-	u.gn2.Prepare()
-	u.conv2.Forward()
-	u.gn3.Prepare()
-	u.conv3.Forward()
+	return append(steps,
+		step{u.name + "/conv1", part, u.conv1, u.conv1.Forward},
+		step{u.name + "/gn2", part, nil, u.gn2.Prepare},
+		step{u.name + "/conv2", part, u.conv2, u.conv2.Forward},
+		step{u.name + "/gn3", part, nil, u.gn3.Prepare},
+		step{u.name + "/conv3", part, u.conv3, u.conv3.Forward})
 }
 
 // newPass lays the network out for input [n,h,w,Channels]. For training every map is kept; for inference maps that
@@ -130,7 +134,7 @@ func (n *Network) newPass(e *nn.Engine, ks *kernels, images, h, w int, train boo
 	for i, k := range ks.units {
 		name := UnitName(k.stage, k.unit)
 		mid, out := n.Mid(k.stage), n.Widths[k.stage]
-		u := unit{x: x, gn1: norm(x, name+"/gn1/")}
+		u := unit{name: name, x: x, gn1: norm(x, name+"/gn1/")}
 		u.h1 = mem.place(mid1Map, images, h, w, mid)
 		h, w = k.conv2.OutSide(h), k.conv2.OutSide(w)
 		u.h2 = mem.place(mid2Map, images, h, w, mid)
@@ -154,22 +158,25 @@ func (n *Network) newPass(e *nn.Engine, ks *kernels, images, h, w int, train boo
 	p.logits = nn.NewMap(images, 1, 1, n.Classes)
 	bias := n.Param(HeadBias)
 	p.head = nn.NewDense(ks.head, bias.Value, bias.Grad, p.features, p.logits)
+	p.planForward()
 	if train {
 		p.planBackward(ks)
 	}
 	return p
 }
 
-// forwardFeatures runs the body: input to features.
-func (p *pass) forwardFeatures() {
-	p.stem.Forward()
-	p.pool.Forward()
+func (p *pass) planForward() {
+	p.forward = []step{{"root/conv", partForward, p.stem, p.stem.Forward}, {"root/pool", partForward, nil, p.pool.Forward}}
 	for i := range p.units {
-		p.units[i].forward()
+		p.forward = append(p.forward, p.units[i].forward(partForward)...)
 	}
-	p.norm.Prepare()
-	p.mean.Forward()
+	p.forward = append(p.forward,
+		step{"norm", partForward, nil, p.norm.Prepare}, step{"mean", partForward, nil, p.mean.Forward},
+		step{"head", partForward, p.head.Conv, p.head.Forward})
 }
+
+// body returns the steps from input to features: all but the head.
+func (p *pass) body() []step { return p.forward[:len(p.forward)-1] }
 
 // role is the part a map plays in a pass; maps of one role are never needed at the same time during inference.
 type role int

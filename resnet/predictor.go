@@ -37,7 +37,7 @@ func (n *Network) Freeze(pool *par.Pool) *Predictor {
 
 func (n *Network) newPredictor(pool *par.Pool) *Predictor {
 	e := nn.NewEngine(pool)
-	e.Winograd = true
+	e.Winograd = nn.WinogradWhereItPays
 	return &Predictor{net: n, e: e, ks: n.newKernels(e, false)}
 }
 
@@ -46,11 +46,11 @@ func (p *Predictor) Refold() { p.ks.fold() }
 
 // Logits writes the logits [n,classes] of images x [n,h,w,Channels] to dst.
 func (p *Predictor) Logits(dst, x []float32, n, h, w int) error {
-	pass, err := p.features(x, n, h, w)
+	pass, err := p.load(x, n, h, w)
 	if err != nil {
 		return err
 	}
-	pass.head.Forward()
+	runAll(pass.forward)
 	copy(dst[:len(pass.logits.Data)], pass.logits.Data)
 	return nil
 }
@@ -58,20 +58,36 @@ func (p *Predictor) Logits(dst, x []float32, n, h, w int) error {
 // Features writes the pooled feature vectors [n,FeatureWidth] of images x [n,h,w,Channels] to dst: the input of the
 // head, the paper's transfer feature.
 func (p *Predictor) Features(dst, x []float32, n, h, w int) error {
-	pass, err := p.features(x, n, h, w)
+	pass, err := p.load(x, n, h, w)
 	if err != nil {
 		return err
 	}
+	runAll(pass.body())
 	copy(dst[:len(pass.features.Data)], pass.features.Data)
 	return nil
 }
 
-func (p *Predictor) features(x []float32, n, h, w int) (*pass, error) {
+// Profile times every step of Logits for images x [n,h,w,Channels], in each of the given number of runs, after one that
+// is not counted.
+func (p *Predictor) Profile(x []float32, n, h, w, runs int) ([]LayerTime, error) {
+	pass, err := p.load(x, n, h, w)
+	if err != nil {
+		return nil, err
+	}
+	runAll(pass.forward)
+	prof := &profiler{}
+	for range runs {
+		prof.run(pass.forward)
+	}
+	return prof.result(), nil
+}
+
+// load returns the pass for images x, with its input in place.
+func (p *Predictor) load(x []float32, n, h, w int) (*pass, error) {
 	if err := checkInput(x, n, h, w, p.net.Channels); err != nil {
 		return nil, err
 	}
 	pass := p.passes.get(n, h, w, func() *pass { return p.net.newPass(p.e, p.ks, n, h, w, false) })
 	copy(pass.input.Data, x)
-	pass.forwardFeatures()
 	return pass, nil
 }

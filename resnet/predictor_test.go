@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/bigtransfer/bit/internal/par"
+	"github.com/bigtransfer/bit/nn"
 )
 
 // TestShapes changes the shape of the input from call to call, growing and shrinking: what a shape gives does not
@@ -14,7 +15,8 @@ func TestShapes(t *testing.T) {
 		defer pool.Close()
 		cfg := smallConfig()
 		net := newNetwork(t, cfg, 8)
-		used, direct, tr := net.NewPredictor(pool), net.NewDirectPredictor(pool), net.NewTrainer(pool)
+		used, tr := net.NewPredictor(pool), net.NewTrainer(pool)
+		same, sameTrainer := net.NewPredictor(pool).WithWinograd(nn.WinogradAlways), net.NewTrainer(pool).WithWinograd(nn.WinogradAlways)
 		for i, b := range []batch{{2, 20, 31}, {5, 37, 29}, {2, 20, 31}, {1, 1, 1}, {3, 8, 70}, {5, 37, 29}, {1, 64, 3}} {
 			x := randomInput(uint64(i), b.len())
 			fresh, got, features := make([]float32, b.n*cfg.Classes), make([]float32, b.n*cfg.Classes), make([]float32, b.n*cfg.FeatureWidth())
@@ -32,13 +34,16 @@ func TestShapes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			closeToDirect(t, "logits", fresh, logits)
-			closeToDirect(t, "features", features, tr.Features())
-			if err := direct.Features(features, x, b.n, b.h, b.w); err != nil {
+			closeTo(t, "logits", fresh, logits)
+			closeTo(t, "features", features, tr.Features())
+			if err := same.Features(features, x, b.n, b.h, b.w); err != nil {
 				t.Fatal(err)
 			}
-			if !sameBits(tr.Features(), features) {
-				t.Errorf("%v: the trainer's features have other bits than direct products", b)
+			if _, err := sameTrainer.Forward(x, b.n, b.h, b.w); err != nil {
+				t.Fatal(err)
+			}
+			if !sameBits(sameTrainer.Features(), features) {
+				t.Errorf("%v: the trainer's features have other bits than the predictor's", b)
 			}
 		}
 	})

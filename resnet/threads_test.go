@@ -10,6 +10,7 @@ import (
 	"github.com/bigtransfer/bit/internal/kernels"
 	"github.com/bigtransfer/bit/internal/oracle"
 	"github.com/bigtransfer/bit/internal/par"
+	"github.com/bigtransfer/bit/nn"
 	"github.com/bigtransfer/bit/resnet"
 )
 
@@ -66,16 +67,16 @@ type trained struct {
 	logits, grads, values, predicted []float32
 }
 
-// winogradTolerance bounds what a predictor's Winograd convolutions change in logits and features, relative to the
+// winogradTolerance bounds what Winograd's convolutions change in logits and features, relative to the
 // largest: a layer's error is some 2e-6 of its largest output, and the errors of layers add up as those of float32 do.
 const winogradTolerance = 2e-5
 
-func train(t *testing.T, cfg resnet.Config, b batch, threads, steps int) trained {
+func train(t *testing.T, cfg resnet.Config, b batch, use nn.WinogradUse, threads, steps int) trained {
 	t.Helper()
 	net := newNetwork(t, cfg, 1)
 	pool := par.New(threads)
 	defer pool.Close()
-	tr := net.NewTrainer(pool)
+	tr := net.NewTrainer(pool).WithWinograd(use)
 	var all trained
 	velocity := map[string][]float32{}
 	for step := range steps {
@@ -103,31 +104,34 @@ func train(t *testing.T, cfg resnet.Config, b batch, threads, steps int) trained
 		all.values = append(all.values, p.Value...)
 	}
 	// A predictor must see the same network: to the bit where it takes the same products, else but for rounding.
-	direct, predicted := make([]float32, b.n*cfg.Classes), make([]float32, b.n*cfg.Classes)
+	same, predicted := make([]float32, b.n*cfg.Classes), make([]float32, b.n*cfg.Classes)
 	tr.ZeroGrad()
 	x := randomInput(99, b.len())
 	logits, err := tr.Forward(x, b.n, b.h, b.w)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := net.NewDirectPredictor(pool).Logits(direct, x, b.n, b.h, b.w); err != nil {
+	if err := net.NewPredictor(pool).WithWinograd(use).Logits(same, x, b.n, b.h, b.w); err != nil {
 		t.Fatal(err)
 	}
-	if !sameBits(direct, logits) {
+	if use == nn.WinogradWhereItPays { // for one of them by the image, for the other by the batch
+		closeTo(t, "logits", same, logits)
+	} else if !sameBits(same, logits) {
 		t.Errorf("%d threads: the predictor's logits are not the trainer's to the bit", threads)
 	}
 	if err := net.NewPredictor(pool).Logits(predicted, x, b.n, b.h, b.w); err != nil {
 		t.Fatal(err)
 	}
-	closeToDirect(t, "logits", predicted, logits)
+	closeTo(t, "logits", predicted, logits)
 	all.predicted = predicted
 	return all
 }
 
-func closeToDirect(t *testing.T, name string, got, direct []float32) {
+// closeTo compares what was computed by one kind of convolutions with what was by another.
+func closeTo(t *testing.T, name string, got, want []float32) {
 	t.Helper()
-	if e := oracle.Error(got, oracle.Wide(direct)); !(e <= winogradTolerance) {
-		t.Errorf("%s of a predictor differ by %.1e of the largest from those by direct products, want at most %.0e", name, e, winogradTolerance)
+	if e := oracle.Error(got, oracle.Wide(want)); !(e <= winogradTolerance) {
+		t.Errorf("%s of a predictor differ by %.1e of the largest from those of a trainer, want at most %.0e", name, e, winogradTolerance)
 	}
 }
 
@@ -140,24 +144,26 @@ func TestThreads(t *testing.T) {
 			name string
 			cfg  resnet.Config
 			batch
+			use   nn.WinogradUse
 			steps int
 		}{
-			{"awkward", smallConfig(), batch{5, 37, 29}, 3},
-			{"one pixel", smallConfig(), batch{3, 1, 1}, 3},
-			{"square", smallConfig(), batch{8, 64, 64}, 2},
-			{"wide", wide, batch{2, 34, 21}, 2},
-			{"embedded", tinyConfig(), batch{4, 64, 64}, 1},
+			{"awkward", smallConfig(), batch{5, 37, 29}, nn.WinogradAlways, 3},
+			{"awkward direct", smallConfig(), batch{5, 37, 29}, nn.WinogradNever, 3},
+			{"one pixel", smallConfig(), batch{3, 1, 1}, nn.WinogradAlways, 3},
+			{"square", smallConfig(), batch{8, 64, 64}, nn.WinogradNever, 2},
+			{"wide", wide, batch{2, 34, 21}, nn.WinogradAlways, 2},
+			{"embedded", tinyConfig(), batch{4, 64, 64}, nn.WinogradWhereItPays, 1},
 		} {
 			if c.name == "embedded" && cpu.Active() == cpu.Generic {
 				continue // slow in plain Go; the cut of the work is that of the other levels
 			}
 			t.Run(c.name, func(t *testing.T) {
-				want := train(t, c.cfg, c.batch, 1, c.steps)
+				want := train(t, c.cfg, c.batch, c.use, 1, c.steps)
 				if x := oracle.Largest(oracle.Wide(want.grads)); !(x > 0) || math.IsInf(x, 0) {
 					t.Fatalf("largest gradient is %v", x)
 				}
 				for _, threads := range []int{2, 3, 5, 8} {
-					got := train(t, c.cfg, c.batch, threads, c.steps)
+					got := train(t, c.cfg, c.batch, c.use, threads, c.steps)
 					for _, v := range []struct {
 						name      string
 						got, want []float32

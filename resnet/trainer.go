@@ -25,6 +25,7 @@ func (n *Network) NewTrainer(pool *par.Pool) *Trainer {
 		}
 	}
 	e := nn.NewEngine(pool)
+	e.Winograd = nn.WinogradWhereItPays
 	return &Trainer{net: n, e: e, ks: n.newKernels(e, true), stale: true}
 }
 
@@ -48,8 +49,7 @@ func (t *Trainer) Forward(x []float32, n, h, w int) ([]float32, error) {
 	}
 	p := t.passes.get(n, h, w, func() *pass { return t.net.newPass(t.e, t.ks, n, h, w, true) })
 	copy(p.input.Data, x)
-	p.forwardFeatures()
-	p.head.Forward()
+	runAll(p.forward)
 	return p.logits.Data, nil
 }
 
@@ -61,7 +61,24 @@ func (t *Trainer) Backward(dlogits []float32) {
 		panic("resnet: Backward without a Forward of the same batch")
 	}
 	copy(p.back.dlogits.Data, dlogits)
-	p.backward()
+	runAll(p.back.steps)
+}
+
+// Profile times every step of Forward and Backward for a batch of images x [n,h,w,Channels], in each of the given number
+// of runs, after one that is not counted. Gradients are left behind.
+func (t *Trainer) Profile(x, dlogits []float32, n, h, w, runs int) ([]LayerTime, error) {
+	if _, err := t.Forward(x, n, h, w); err != nil {
+		return nil, err
+	}
+	t.Backward(dlogits)
+	p, prof := t.passes.last, &profiler{}
+	for range runs {
+		prof.run([]step{{"all", partFold, nil, t.ks.fold}})
+		prof.run(p.forward)
+		copy(p.back.dlogits.Data, dlogits)
+		prof.run(p.back.steps)
+	}
+	return prof.result(), nil
 }
 
 func checkInput(x []float32, n, h, w, channels int) error {

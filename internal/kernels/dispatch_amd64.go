@@ -165,3 +165,60 @@ func multiplyAdds(x *[192]float32, a, b float32, n int) {
 		multiplyAddsGeneric(x, a, b, n)
 	}
 }
+
+func winogradKernel(dst []float32, dstPos, dstRow int, src []float32, srcTap, srcRow, rows, cols int) {
+	switch cpu.Active() {
+	case cpu.AVX512:
+		winogradKernelAVX512(&dst[0], 4*dstPos, 4*dstRow, &src[0], 4*srcTap, 4*srcRow, rows, cols)
+	case cpu.AVX2:
+		winogradKernelAVX2(&dst[0], 4*dstPos, 4*dstRow, &src[0], 4*srcTap, 4*srcRow, rows, cols)
+	default:
+		winogradKernelGeneric(dst, dstPos, dstRow, src, srcTap, srcRow, rows, cols)
+	}
+}
+
+func winogradOutputGrad(dst []float32, dstPos, dstRow int, src []float32, srcRow, srcPixel, tiles, cols int) {
+	switch cpu.Active() {
+	case cpu.AVX512:
+		winogradOutputGradAVX512(&dst[0], 4*dstPos, 4*dstRow, &src[0], 4*srcRow, 4*srcPixel, tiles, cols)
+	case cpu.AVX2:
+		winogradOutputGradAVX2(&dst[0], 4*dstPos, 4*dstRow, &src[0], 4*srcRow, 4*srcPixel, tiles, cols)
+	default:
+		winogradOutputGradGeneric(dst, dstPos, dstRow, src, srcRow, srcPixel, tiles, cols)
+	}
+}
+
+func winogradKernelGrad(dst []float32, dstTap, dstRow int, src []float32, srcPos, srcRow, rows, cols int) {
+	switch cpu.Active() {
+	case cpu.AVX512:
+		winogradKernelGradAVX512(&dst[0], 4*dstTap, 4*dstRow, &src[0], 4*srcPos, 4*srcRow, rows, cols)
+	case cpu.AVX2:
+		winogradKernelGradAVX2(&dst[0], 4*dstTap, 4*dstRow, &src[0], 4*srcPos, 4*srcRow, rows, cols)
+	default:
+		winogradKernelGradGeneric(dst, dstTap, dstRow, src, srcPos, srcRow, rows, cols)
+	}
+}
+
+func transpose(dst []float32, dstRow int, src []float32, srcRow, rows, cols int, scale, shift []float32) {
+	lanes, strip := 16, transposeAVX512
+	switch cpu.Active() {
+	case cpu.AVX2:
+		lanes, strip = 8, transposeAVX2
+	case cpu.Generic:
+		transposeGeneric(dst, dstRow, src, srcRow, rows, cols, scale, shift)
+		return
+	}
+	// Whole squares in registers, the edges one by one.
+	wholeRows, wholeCols := rows/lanes*lanes, cols/lanes*lanes
+	if wholeCols > 0 {
+		for r := 0; r < wholeRows; r += lanes {
+			strip(&dst[r], 4*dstRow, &src[r*srcRow], 4*srcRow, wholeCols, &scale[0], &shift[0])
+		}
+	}
+	if wholeCols < cols {
+		transposeGeneric(dst[wholeCols*dstRow:], dstRow, src[wholeCols:], srcRow, wholeRows, cols-wholeCols, scale[wholeCols:], shift[wholeCols:])
+	}
+	if wholeRows < rows {
+		transposeGeneric(dst[wholeRows:], dstRow, src[wholeRows*srcRow:], srcRow, rows-wholeRows, cols, scale, shift)
+	}
+}

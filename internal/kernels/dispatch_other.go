@@ -51,3 +51,18 @@ func winogradOutput(dst []float32, dstRow, dstPixel int, src []float32, srcPos, 
 }
 
 func multiplyAdds(x *[192]float32, a, b float32, n int) { multiplyAddsGeneric(x, a, b, n) }
+func winogradKernel(dst []float32, dstPos, dstRow int, src []float32, srcTap, srcRow, rows, cols int) {
+	winogradKernelGeneric(dst, dstPos, dstRow, src, srcTap, srcRow, rows, cols)
+}
+
+func winogradOutputGrad(dst []float32, dstPos, dstRow int, src []float32, srcRow, srcPixel, tiles, cols int) {
+	winogradOutputGradGeneric(dst, dstPos, dstRow, src, srcRow, srcPixel, tiles, cols)
+}
+
+func winogradKernelGrad(dst []float32, dstTap, dstRow int, src []float32, srcPos, srcRow, rows, cols int) {
+	winogradKernelGradGeneric(dst, dstTap, dstRow, src, srcPos, srcRow, rows, cols)
+}
+
+func transpose(dst []float32, dstRow int, src []float32, srcRow, rows, cols int, scale, shift []float32) {
+	transposeGeneric(dst, dstRow, src, srcRow, rows, cols, scale, shift)
+}

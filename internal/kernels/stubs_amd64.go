@@ -54,6 +54,11 @@ func maxPoolBackwardAVX2(dx *float32, x *float32, y *float32, dy *float32, tapOf
 //go:noescape
 func sgdAVX2(w *float32, v *float32, grad *float32, n int, rate float32, momentum float32, decay float32, scale float32)
 
+// winogradKernelAVX2 is winogradKernelGeneric. Strides are in bytes.
+//
+//go:noescape
+func winogradKernelAVX2(dst *float32, dstPos int, dstRow int, src *float32, srcTap int, srcRow int, rows int, cols int)
+
 // winogradInputAVX2 is winogradInputGeneric. Strides are in bytes.
 //
 //go:noescape
@@ -64,10 +69,25 @@ func winogradInputAVX2(dst *float32, dstPos int, dstRow int, src *float32, srcRo
 //go:noescape
 func winogradOutputAVX2(dst *float32, dstRow int, dstPixel int, src *float32, srcPos int, srcRow int, tiles int, cols int)
 
+// winogradOutputGradAVX2 is winogradOutputGradGeneric. Strides are in bytes.
+//
+//go:noescape
+func winogradOutputGradAVX2(dst *float32, dstPos int, dstRow int, src *float32, srcRow int, srcPixel int, tiles int, cols int)
+
+// winogradKernelGradAVX2 is winogradKernelGradGeneric. Strides are in bytes.
+//
+//go:noescape
+func winogradKernelGradAVX2(dst *float32, dstTap int, dstRow int, src *float32, srcPos int, srcRow int, rows int, cols int)
+
 // multiplyAddsAVX2 is multiplyAddsGeneric.
 //
 //go:noescape
 func multiplyAddsAVX2(x *float32, a float32, b float32, n int)
+
+// transposeAVX2 is transposeGeneric for one vector's length of rows and a multiple of it of cols. Strides are in bytes.
+//
+//go:noescape
+func transposeAVX2(dst *float32, dstRow int, src *float32, srcRow int, cols int, scale *float32, shift *float32)
 
 // gemmAVX512 is gemmGeneric. Strides are in bytes; cols is at most two vectors.
 //
@@ -119,6 +139,11 @@ func maxPoolBackwardAVX512(dx *float32, x *float32, y *float32, dy *float32, tap
 //go:noescape
 func sgdAVX512(w *float32, v *float32, grad *float32, n int, rate float32, momentum float32, decay float32, scale float32)
 
+// winogradKernelAVX512 is winogradKernelGeneric. Strides are in bytes.
+//
+//go:noescape
+func winogradKernelAVX512(dst *float32, dstPos int, dstRow int, src *float32, srcTap int, srcRow int, rows int, cols int)
+
 // winogradInputAVX512 is winogradInputGeneric. Strides are in bytes.
 //
 //go:noescape
@@ -129,7 +154,22 @@ func winogradInputAVX512(dst *float32, dstPos int, dstRow int, src *float32, src
 //go:noescape
 func winogradOutputAVX512(dst *float32, dstRow int, dstPixel int, src *float32, srcPos int, srcRow int, tiles int, cols int)
 
+// winogradOutputGradAVX512 is winogradOutputGradGeneric. Strides are in bytes.
+//
+//go:noescape
+func winogradOutputGradAVX512(dst *float32, dstPos int, dstRow int, src *float32, srcRow int, srcPixel int, tiles int, cols int)
+
+// winogradKernelGradAVX512 is winogradKernelGradGeneric. Strides are in bytes.
+//
+//go:noescape
+func winogradKernelGradAVX512(dst *float32, dstTap int, dstRow int, src *float32, srcPos int, srcRow int, rows int, cols int)
+
 // multiplyAddsAVX512 is multiplyAddsGeneric.
 //
 //go:noescape
 func multiplyAddsAVX512(x *float32, a float32, b float32, n int)
+
+// transposeAVX512 is transposeGeneric for one vector's length of rows and a multiple of it of cols. Strides are in bytes.
+//
+//go:noescape
+func transposeAVX512(dst *float32, dstRow int, src *float32, srcRow int, cols int, scale *float32, shift *float32)

@@ -10,10 +10,12 @@ import (
 
 // The matrices of F(4x4,3x3) at the points 0, ±√½, ±√2, ∞, which are derived nowhere else: row x of Bᵀ holds the
 // coefficients of the polynomial Π(t-y) over the other points y, and column x of Aᵀ the powers of x over its size.
+// The row of G for x holds the powers of x over the product of its distances from the other points, and the scales of
+// the columns of Aᵀ the other way round.
 var (
 	root, rootHalf = math.Sqrt2, math.Sqrt(0.5)
 
-	winogradB = [6][6]float64{
+	winogradB = [][]float64{
 		{1, 0, -2.5, 0, 1, 0},
 		{0, -root, -2, rootHalf, 1, 0},
 		{0, root, -2, -rootHalf, 1, 0},
@@ -21,18 +23,36 @@ var (
 		{0, rootHalf, -0.5, -root, 1, 0},
 		{0, 1, 0, -2.5, 0, 1},
 	}
-	winogradA = [4][6]float64{
+	winogradA = [][]float64{
 		{1, root, root, rootHalf, rootHalf, 0},
 		{0, 1, -1, 1, -1, 0},
 		{0, rootHalf, rootHalf, root, root, 0},
 		{0, 0.5, -0.5, 2, -2, 1},
 	}
+	winogradG = [][]float64{
+		{1, 0, 0},
+		{-root / 3, -1. / 3, -root / 6},
+		{-root / 3, 1. / 3, -root / 6},
+		{root / 6, 1. / 3, root / 3},
+		{root / 6, -1. / 3, root / 3},
+		{0, 0, 1},
+	}
 )
 
+func transposed(m [][]float64) [][]float64 {
+	t := make([][]float64, len(m[0]))
+	for j := range t {
+		for i := range m {
+			t[j] = append(t[j], m[i][j])
+		}
+	}
+	return t
+}
+
 // sandwich computes element (i,j) of M·x·Mᵀ and the sum of its terms' sizes, leaving out what a zero of M multiplies.
-func sandwich(m [][6]float64, i, j int, x func(k, l int) float64) (value, size float64) {
-	for k := range 6 {
-		for l := range 6 {
+func sandwich(m [][]float64, i, j int, x func(k, l int) float64) (value, size float64) {
+	for k := range m[i] {
+		for l := range m[j] {
 			if c := m[i][k] * m[j][l]; c != 0 {
 				value += c * x(k, l)
 				if s := math.Abs(c * x(k, l)); !math.IsNaN(s) && !math.IsInf(s, 0) {
@@ -66,7 +86,7 @@ func TestWinogradInput(t *testing.T) {
 			if tileMajor {
 				tile, at = r/36, r%36
 			}
-			v, size := sandwich(winogradB[:], at/6, at%6, func(k, l int) float64 { return src.was(k*width+4*tile+l, c) })
+			v, size := sandwich(winogradB, at/6, at%6, func(k, l int) float64 { return src.was(k*width+4*tile+l, c) })
 			return v, winogradRoundings*unit*size + math.SmallestNonzeroFloat32
 		})
 	})
@@ -89,11 +109,88 @@ func TestWinogradOutput(t *testing.T) {
 		src.unchanged(t, "src")
 		dst.equals(t, "dst", func(r, c int) (float64, float64) {
 			i, tile, j := r/width, r%width/4, r%4
-			v, size := sandwich(winogradA[:], i, j, func(k, l int) float64 {
+			v, size := sandwich(winogradA, i, j, func(k, l int) float64 {
 				if tileMajor {
 					return src.was(36*tile+6*k+l, c)
 				}
 				return src.was((6*k+l)*tiles+tile, c)
+			})
+			return v, winogradRoundings*unit*size + math.SmallestNonzeroFloat32
+		})
+	})
+}
+
+func TestWinogradOutputGrad(t *testing.T) {
+	arenas, m := newArenas(t, 2), transposed(winogradA)
+	eachWinogradCase(t, func(t *testing.T, fill fill, tiles, cols, gap int, tileMajor bool, p place) {
+		next := fill.source(tiles, cols, gap, int(p))
+		width, stride := 4*tiles, cols+gap
+		src := arenas[1].matrix(p, 4*width, cols, stride, next)
+		dst := arenas[0].matrix(p, 36*tiles, cols, cols+2*gap, next)
+		pos, row := tiles*dst.stride, dst.stride
+		if tileMajor {
+			pos, row = dst.stride, 36*dst.stride
+		}
+		guarded(t, "WinogradOutputGrad", func() {
+			WinogradOutputGrad(dst.data, pos, row, src.data, width*stride, stride, tiles, cols)
+		})
+		src.unchanged(t, "src")
+		dst.equals(t, "dst", func(r, c int) (float64, float64) {
+			tile, at := r%tiles, r/tiles
+			if tileMajor {
+				tile, at = r/36, r%36
+			}
+			v, size := sandwich(m, at/6, at%6, func(k, l int) float64 { return src.was(k*width+4*tile+l, c) })
+			return v, winogradRoundings*unit*size + math.SmallestNonzeroFloat32
+		})
+	})
+}
+
+func TestWinogradKernel(t *testing.T) {
+	arenas := newArenas(t, 2)
+	eachWinogradCase(t, func(t *testing.T, fill fill, rows, cols, gap int, rowMajor bool, p place) {
+		next := fill.source(rows, cols, gap, int(p))
+		src := arenas[1].matrix(p, 9*rows, cols, cols+gap, next)
+		dst := arenas[0].matrix(p, 36*rows, cols, cols+2*gap, next)
+		pos, row := rows*dst.stride, dst.stride
+		if rowMajor {
+			pos, row = dst.stride, 36*dst.stride
+		}
+		guarded(t, "WinogradKernel", func() {
+			WinogradKernel(dst.data, pos, row, src.data, rows*src.stride, src.stride, rows, cols)
+		})
+		src.unchanged(t, "src")
+		dst.equals(t, "dst", func(r, c int) (float64, float64) {
+			k, at := r%rows, r/rows
+			if rowMajor {
+				k, at = r/36, r%36
+			}
+			v, size := sandwich(winogradG, at/6, at%6, func(i, j int) float64 { return src.was((3*i+j)*rows+k, c) })
+			return v, winogradRoundings*unit*size + math.SmallestNonzeroFloat32
+		})
+	})
+}
+
+func TestWinogradKernelGrad(t *testing.T) {
+	arenas, m := newArenas(t, 2), transposed(winogradG)
+	eachWinogradCase(t, func(t *testing.T, fill fill, rows, cols, gap int, rowMajor bool, p place) {
+		next := fill.source(rows, cols, gap, int(p))
+		src := arenas[1].matrix(p, 36*rows, cols, cols+gap, next)
+		dst := arenas[0].matrix(p, 9*rows, cols, cols+2*gap, next)
+		pos, row := rows*src.stride, src.stride
+		if rowMajor {
+			pos, row = src.stride, 36*src.stride
+		}
+		guarded(t, "WinogradKernelGrad", func() {
+			WinogradKernelGrad(dst.data, rows*dst.stride, dst.stride, src.data, pos, row, rows, cols)
+		})
+		src.unchanged(t, "src")
+		dst.equals(t, "dst", func(r, c int) (float64, float64) {
+			v, size := sandwich(m, r/rows/3, r/rows%3, func(i, j int) float64 {
+				if rowMajor {
+					return src.was(r%rows*36+6*i+j, c)
+				}
+				return src.was((6*i+j)*rows+r%rows, c)
 			})
 			return v, winogradRoundings*unit*size + math.SmallestNonzeroFloat32
 		})
@@ -137,7 +234,7 @@ func TestWinogradIsConvolution(t *testing.T) {
 			for j := range 6 {
 				u := 0.0
 				for k := range 9 {
-					u += WinogradKernel[i][k/3] * g[k] * WinogradKernel[j][k%3]
+					u += winogradG[i][k/3] * g[k] * winogradG[j][k%3]
 				}
 				m[6*i+j] *= float32(u)
 			}
@@ -160,10 +257,16 @@ func TestWinogradIsConvolution(t *testing.T) {
 func TestWinogradChecks(t *testing.T) {
 	src, dst := make([]float32, 36*7), make([]float32, 36*7)
 	for name, f := range map[string]func(){
-		"input src":  func() { WinogradInput(dst, 7, 7, src[:35*7+6], 42, 7, 1, 7) },
-		"input dst":  func() { WinogradInput(dst[:35*7+6], 7, 7, src, 42, 7, 1, 7) },
-		"output src": func() { WinogradOutput(dst, 28, 7, src[:35*7+6], 7, 7, 1, 7) },
-		"output dst": func() { WinogradOutput(dst[:15*7+6], 28, 7, src, 7, 7, 1, 7) },
+		"input src":       func() { WinogradInput(dst, 7, 7, src[:35*7+6], 42, 7, 1, 7) },
+		"input dst":       func() { WinogradInput(dst[:35*7+6], 7, 7, src, 42, 7, 1, 7) },
+		"output src":      func() { WinogradOutput(dst, 28, 7, src[:35*7+6], 7, 7, 1, 7) },
+		"output dst":      func() { WinogradOutput(dst[:15*7+6], 28, 7, src, 7, 7, 1, 7) },
+		"kernel src":      func() { WinogradKernel(dst, 7, 7, src[:8*7+6], 7, 7, 1, 7) },
+		"kernel dst":      func() { WinogradKernel(dst[:35*7+6], 7, 7, src, 7, 7, 1, 7) },
+		"output grad src": func() { WinogradOutputGrad(dst, 7, 7, src[:15*7+6], 28, 7, 1, 7) },
+		"output grad dst": func() { WinogradOutputGrad(dst[:35*7+6], 7, 7, src, 28, 7, 1, 7) },
+		"kernel grad src": func() { WinogradKernelGrad(dst, 7, 7, src[:35*7+6], 7, 7, 1, 7) },
+		"kernel grad dst": func() { WinogradKernelGrad(dst[:8*7+6], 7, 7, src, 7, 7, 1, 7) },
 	} {
 		func() {
 			defer func() {

@@ -16,6 +16,7 @@ func main() {
 		sgd(l)
 		winograd(l)
 		multiplyAdds(l)
+		transpose(l)
 	}
 	Generate()
 }

@@ -1,46 +1,139 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// winograd emits the two transforms of Winograd's convolution F(4x4,3x3) with the interpolation points 0, ±√½, ±√2, ∞.
-// A tile's two passes meet in a table on the stack: 36 vectors do not fit into the registers of any level.
+// winograd emits the transforms of Winograd's convolution F(4x4,3x3) with the interpolation points 0, ±√½, ±√2, ∞.
+// The two passes over a tile meet in a table on the stack: 36 vectors do not fit into the registers of any level.
 func winograd(l level) {
-	winogradTransform(l, "winogradInput", "func(dst *float32, dstPos, dstRow int, src *float32, srcRow, srcPixel, tiles, cols int)",
-		winogradLayout{rows: 6, inner: "src", outer: "dst"}, winogradInput1D)
-	winogradTransform(l, "winogradOutput", "func(dst *float32, dstRow, dstPixel int, src *float32, srcPos, srcRow, tiles, cols int)",
-		winogradLayout{rows: 4, inner: "dst", outer: "src"}, winogradOutput1D)
+	const from = "func(dst *float32, dstPos, dstRow int, src *float32, %s, %s, %s, cols int)"
+	const to = "func(dst *float32, %s, %s int, src *float32, srcPos, srcRow, %s, cols int)"
+	for _, t := range []winogradTransform{
+		{"winogradKernel", fmt.Sprintf(from, "srcTap", "srcRow", "rows"), 3, true, true, winogradKernel1D},
+		{"winogradInput", fmt.Sprintf(from, "srcRow", "srcPixel", "tiles"), 6, true, false, winogradInput1D},
+		{"winogradOutput", fmt.Sprintf(to, "dstRow", "dstPixel", "tiles"), 4, false, false, winogradOutput1D},
+		{"winogradOutputGrad", fmt.Sprintf(from, "srcRow", "srcPixel", "tiles"), 4, true, false, winogradOutputGrad1D},
+		{"winogradKernelGrad", fmt.Sprintf(to, "dstTap", "dstRow", "rows"), 3, false, true, winogradKernelGrad1D},
+	} {
+		t.emit(l)
+	}
 }
 
-// winogradLayout says which side of a transform is a piece of a map, rows of pixels, and which is the 36 matrices.
-type winogradLayout struct {
-	rows         int    // of pixels, and pixels in a row
-	inner, outer string // the map, the matrices
+// winogradTransform goes from a small square, of pixels or of a kernel's taps, to the 36 matrices, or back.
+type winogradTransform struct {
+	name, signature string
+	side            int  // of the square
+	forth           bool // from the square to the matrices
+	taps            bool // the square is of taps: one stride between any two of them, another between squares
+	line            func(level, winogradConstants, func(int) VecVirtual, func(int, VecVirtual))
 }
 
 // winogradConstants are the numbers other than ±1 in the transforms' matrices.
-type winogradConstants struct{ half, two, root, rootHalf, sum VecVirtual }
+type winogradConstants struct {
+	half, two, root, rootHalf, sum VecVirtual
+	rootThird, rootSixth, third    VecVirtual
+}
 
 var winogradTableMem *Mem
 
-func (l level) winogradConstants(input bool) (c winogradConstants) {
+// winogradLoad fills in the constants that a transform uses.
+func (l level) winogradLoad(t winogradTransform) (c winogradConstants) {
+	const root = 1.41421356237309504880
 	if winogradTableMem == nil {
 		m := GLOBL("winogradTable", RODATA|NOPTR)
-		for i, v := range []F32{0.5, 2, 1.41421356237309504880, 0.70710678118654752440, 2.5} {
+		for i, v := range []F32{0.5, 2, root, root / 2, 2.5, root / 3, root / 6, 1.0 / 3} {
 			DATA(4*i, v)
 		}
 		winogradTableMem = &m
 	}
-	for i, v := range []*VecVirtual{&c.half, &c.two, &c.root, &c.rootHalf, &c.sum} {
-		if i < 4 || input {
-			*v = l.vec()
-			VBROADCASTSS(winogradTableMem.Offset(4*i), *v)
-		}
+	all := []*VecVirtual{&c.half, &c.two, &c.root, &c.rootHalf, &c.sum, &c.rootThird, &c.rootSixth, &c.third}
+	first, end := 0, 4
+	if t.taps {
+		first, end = 5, 8
+	} else if t.side == 6 {
+		end = 5
+	}
+	for i := first; i < end; i++ {
+		*all[i] = l.vec()
+		VBROADCASTSS(winogradTableMem.Offset(4*i), *all[i])
 	}
 	return c
+}
+
+// winogradKernel1D emits u = G·g for a line of 3.
+func winogradKernel1D(l level, c winogradConstants, get func(i int) VecVirtual, put func(i int, v VecVirtual)) {
+	g0, g2 := get(0), get(2)
+	put(0, g0)
+	put(5, g2)
+	q := get(1)
+	VMULPS(c.third, q, q)
+	r, p := l.vec(), l.vec()
+	VMULPS(c.rootSixth, g0, r)
+	VFMADD231PS(c.rootThird, g2, r)
+	VMULPS(c.rootThird, g0, p)
+	VFMADD231PS(c.rootSixth, g2, p)
+	t := l.vec()
+	VADDPS(q, r, t)
+	put(3, t)
+	VSUBPS(q, r, r)
+	put(4, r)
+	VADDPS(q, p, t) // p is here the negative of what it is in Go
+	VSUBPS(p, q, q)
+	put(2, q)
+	VXORPS(p, p, p)
+	VSUBPS(t, p, t)
+	put(1, t)
+}
+
+// winogradKernelGrad1D emits g = Gᵀ·u for a line of 6, which becomes one of 3.
+func winogradKernelGrad1D(l level, c winogradConstants, get func(i int) VecVirtual, put func(i int, v VecVirtual)) {
+	p, q := winogradPair(l, get, 1)
+	r, s := winogradPair(l, get, 3)
+	g0 := get(0)
+	VFNMADD231PS(c.rootThird, p, g0)
+	VFMADD231PS(c.rootSixth, r, g0)
+	put(0, g0)
+	g2 := get(5)
+	VFNMADD231PS(c.rootSixth, p, g2)
+	VFMADD231PS(c.rootThird, r, g2)
+	put(2, g2)
+	VSUBPS(q, s, s)
+	VMULPS(c.third, s, s)
+	put(1, s)
+}
+
+// winogradOutputGrad1D emits m = A·y for a line of 4, which becomes one of 6.
+func winogradOutputGrad1D(l level, c winogradConstants, get func(i int) VecVirtual, put func(i int, v VecVirtual)) {
+	y0, y1, y2, y3 := get(0), get(1), get(2), get(3)
+	put(0, y0)
+	put(5, y3)
+	pair := func(at int, even0, even2, odd3 VecVirtual) {
+		p, q, t := l.vec(), l.vec(), l.vec()
+		VMULPS(even0, y0, p)
+		VFMADD231PS(even2, y2, p)
+		VMOVAPS(y1, q)
+		VFMADD231PS(odd3, y3, q)
+		VADDPS(q, p, t)
+		put(at, t)
+		VSUBPS(q, p, p)
+		put(at+1, p)
+	}
+	pair(1, c.root, c.rootHalf, c.half)
+	pair(3, c.rootHalf, c.root, c.two)
+}
+
+// winogradPair emits the sum and the difference of elements i and i+1.
+func winogradPair(l level, get func(i int) VecVirtual, i int) (sum, difference VecVirtual) {
+	sum, difference = get(i), l.vec()
+	m := get(i + 1)
+	VSUBPS(m, sum, difference)
+	VADDPS(m, sum, sum)
+	return sum, difference
 }
 
 // winogradInput1D emits v = Bᵀ·d for a line of 6.
@@ -72,15 +165,8 @@ func winogradInput1D(l level, c winogradConstants, get func(i int) VecVirtual, p
 
 // winogradOutput1D emits y = Aᵀ·m for a line of 6, which becomes one of 4.
 func winogradOutput1D(l level, c winogradConstants, get func(i int) VecVirtual, put func(i int, v VecVirtual)) {
-	sumAndDifference := func(i int) (p, q VecVirtual) {
-		p, q = get(i), l.vec()
-		m := get(i + 1)
-		VSUBPS(m, p, q)
-		VADDPS(m, p, p)
-		return p, q
-	}
-	p, q := sumAndDifference(1)
-	r, s := sumAndDifference(3)
+	p, q := winogradPair(l, get, 1)
+	r, s := winogradPair(l, get, 3)
 	y0 := get(0)
 	VFMADD231PS(c.root, p, y0)
 	VFMADD231PS(c.rootHalf, r, y0)
@@ -96,14 +182,12 @@ func winogradOutput1D(l level, c winogradConstants, get func(i int) VecVirtual, 
 	put(2, p)
 }
 
-// winogradTransform emits the loops over tiles and vectors of channels around both passes of a transform.
-func winogradTransform(l level, name, signature string, layout winogradLayout,
-	line func(level, winogradConstants, func(int) VecVirtual, func(int, VecVirtual))) {
-	input := layout.inner == "src"
-	TEXT(name+l.suffix, 0, signature)
+// emit writes the loops over tiles and vectors of columns around both passes.
+func (w winogradTransform) emit(l level) {
+	TEXT(w.name+l.suffix, 0, w.signature)
 	Pragma("noescape")
-	Doc(name + l.suffix + " is " + name + "Generic. Strides are in bytes.")
-	c := l.winogradConstants(input)
+	Doc(w.name + l.suffix + " is " + w.name + "Generic. Strides are in bytes.")
+	c := l.winogradLoad(w)
 	local := AllocLocal(36*l.bytes() + 64)
 	table := GP64()
 	LEAQ(local, table)
@@ -128,36 +212,53 @@ func winogradTransform(l level, name, signature string, layout winogradLayout,
 			return Mem{Base: base, Index: unit, Scale: uint8(i)}
 		}
 	}
-	pixel := load(layout.inner + "Pixel")
+	square, matrices, count := "src", "dst", "tiles"
+	if !w.forth {
+		square, matrices = matrices, square
+	}
+	pixelName, rowName := "Pixel", "Row"
+	if w.taps {
+		pixelName, count = "Tap", "rows"
+	}
+	pixel := load(square + pixelName)
 	alongPixels := steps(pixel)
+	param := func(name string) Mem {
+		p, err := Param(name).Resolve()
+		if err != nil {
+			panic(err)
+		}
+		return p.Addr
+	}
 	pos6 := GP64()
-	pos := load(layout.outer + "Pos")
+	pos := load(matrices + "Pos")
 	IMUL3Q(U8(6), pos, pos6)
 	alongRows := steps(pos6) // from a position to the one below it among 6 x 6
-	inner, outer := load(layout.inner), load(layout.outer)
+	inner, outer := load(square), load(matrices)
 	rest := load("cols")
 	ANDQ(U8(l.lanes-1), rest)
 	t := l.tailMask(rest)
-	tiles := load("tiles")
+	tiles := load(count)
 
 	body := func(off GPVirtual, t *tail) {
-		fromMap := func() {
+		fromSquare := func() {
 			p := GP64()
 			LEAQ(Mem{Base: inner, Index: off, Scale: 1}, p)
-			for i := range layout.rows {
-				if input {
-					line(l, c, func(j int) VecVirtual { return l.load(alongPixels(p, j), t) },
+			for i := range w.side {
+				if w.forth {
+					w.line(l, c, func(j int) VecVirtual { return l.load(alongPixels(p, j), t) },
 						func(j int, v VecVirtual) { l.store(v, tableAt(i, j), nil) })
 				} else {
-					line(l, c, func(j int) VecVirtual { return l.load(tableAt(i, j), nil) },
+					w.line(l, c, func(j int) VecVirtual { return l.load(tableAt(i, j), nil) },
 						func(j int, v VecVirtual) { l.store(v, alongPixels(p, j), t) })
 				}
-				if i < layout.rows-1 {
-					row, err := Param(layout.inner + "Row").Resolve()
-					if err != nil {
-						panic(err)
-					}
-					ADDQ(row.Addr, p)
+				if i == w.side-1 {
+					break
+				}
+				if w.taps {
+					LEAQ(Mem{Base: p, Index: pixel, Scale: 2}, p)
+					ADDQ(pixel, p)
+				} else {
+					ADDQ(param(square+rowName), p)
 				}
 			}
 		}
@@ -165,11 +266,11 @@ func winogradTransform(l level, name, signature string, layout winogradLayout,
 			p := GP64()
 			LEAQ(Mem{Base: outer, Index: off, Scale: 1}, p)
 			for j := range 6 {
-				if input {
-					line(l, c, func(i int) VecVirtual { return l.load(tableAt(i, j), nil) },
+				if w.forth {
+					w.line(l, c, func(i int) VecVirtual { return l.load(tableAt(i, j), nil) },
 						func(i int, v VecVirtual) { l.store(v, alongRows(p, i), t) })
 				} else {
-					line(l, c, func(i int) VecVirtual { return l.load(alongRows(p, i), t) },
+					w.line(l, c, func(i int) VecVirtual { return l.load(alongRows(p, i), t) },
 						func(i int, v VecVirtual) { l.store(v, tableAt(i, j), nil) })
 				}
 				if j < 5 {
@@ -177,12 +278,12 @@ func winogradTransform(l level, name, signature string, layout winogradLayout,
 				}
 			}
 		}
-		if input {
-			fromMap()
+		if w.forth {
+			fromSquare()
 			fromMatrices()
 		} else {
 			fromMatrices()
-			fromMap()
+			fromSquare()
 		}
 	}
 	Label("tile")
@@ -198,12 +299,12 @@ func winogradTransform(l level, name, signature string, layout winogradLayout,
 	JE(LabelRef("next"))
 	body(off, t)
 	Label("next")
-	LEAQ(Mem{Base: inner, Index: pixel, Scale: 4}, inner)
-	row, err := Param(layout.outer + "Row").Resolve()
-	if err != nil {
-		panic(err)
+	if w.taps {
+		ADDQ(param(square+rowName), inner)
+	} else {
+		LEAQ(Mem{Base: inner, Index: pixel, Scale: 4}, inner)
 	}
-	ADDQ(row.Addr, outer)
+	ADDQ(param(matrices+"Row"), outer)
 	DECQ(tiles)
 	JMP(LabelRef("tile"))
 	Label("end")
