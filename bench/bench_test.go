@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"io"
 	"math"
+	"runtime"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/bigtransfer/bit/internal/cpu"
@@ -34,43 +34,33 @@ func TestMedian(t *testing.T) {
 }
 
 func TestSelectCases(t *testing.T) {
-	all, err := selectCases("")
+	all, err := selectCases(cases(), "")
 	if err != nil || len(all) != len(cases()) {
 		t.Errorf("empty expression: %d cases, error %v, want all", len(all), err)
 	}
-	one, err := selectCases("^train/R50x1/128/16$")
+	one, err := selectCases(cases(), "^train/R50x1/128/16$")
 	if err != nil || len(one) != 1 || one[0].Batch != 16 || one[0].Side != 128 || one[0].Task != train {
 		t.Errorf("got %v, error %v", one, err)
 	}
 	for _, bad := range []string{"R51", "("} {
-		if _, err := selectCases(bad); err == nil {
+		if _, err := selectCases(cases(), bad); err == nil {
 			t.Errorf("%q: no error", bad)
 		}
 	}
 }
 
 func TestCasesAreDistinctNetworks(t *testing.T) {
-	seen := map[string]bool{}
-	for _, c := range cases() {
-		if seen[c.String()] {
-			t.Errorf("two cases are called %s", c)
+	for _, list := range [][]benchCase{cases(), scalingCases()} {
+		seen := map[string]bool{}
+		for _, c := range list {
+			if seen[c.String()] {
+				t.Errorf("two cases are called %s", c)
+			}
+			seen[c.String()] = true
+			if err := c.Config.Validate(); err != nil {
+				t.Errorf("%s: %v", c, err)
+			}
 		}
-		seen[c.String()] = true
-		if err := c.Config.Validate(); err != nil {
-			t.Errorf("%s: %v", c, err)
-		}
-	}
-}
-
-func TestFLOPs(t *testing.T) {
-	c := benchCase{Task: predict, Config: resnet.Variant{Depth: 50, Width: 1}.Config(1000), Side: 224, Batch: 8}
-	const forward = 2 * 8 * 4_089_184_256 // multiply-accumulates of R50x1 at 224 with 1000 classes
-	if got := c.FLOPs(); got != forward {
-		t.Errorf("predict: %v, want %v", got, float64(forward))
-	}
-	c.Task = train
-	if got := c.FLOPs(); got != 3*forward {
-		t.Errorf("train: %v, want %v", got, 3.*forward)
 	}
 }
 
@@ -96,19 +86,37 @@ func TestLargestDifference(t *testing.T) {
 	}
 }
 
+func TestWithVectors(t *testing.T) {
+	for _, c := range []struct{ available, want []cpu.Level }{
+		{[]cpu.Level{cpu.Generic}, []cpu.Level{cpu.Generic}},
+		{[]cpu.Level{cpu.Generic, cpu.AVX2}, []cpu.Level{cpu.AVX2}},
+		{[]cpu.Level{cpu.Generic, cpu.AVX2, cpu.AVX512}, []cpu.Level{cpu.AVX2, cpu.AVX512}},
+	} {
+		if got := withVectors(c.available); !slices.Equal(got, c.want) {
+			t.Errorf("of %v: %v, want %v", c.available, got, c.want)
+		}
+	}
+}
+
 func TestParseFlags(t *testing.T) {
 	if got, err := parseThreads("1"); err != nil || !slices.Equal(got, []int{1}) {
 		t.Errorf("threads 1: %v, error %v", got, err)
 	}
-	for _, bad := range []string{"", "0", "x", "1,", "1000000"} {
+	for _, bad := range []string{"0", "x", "1,", ",", "1000000"} {
 		if _, err := parseThreads(bad); err == nil {
 			t.Errorf("threads %q: no error", bad)
 		}
 	}
-	if got, err := parseLevels("generic"); err != nil || !slices.Equal(got, []cpu.Level{cpu.Generic}) {
+	if got, err := parseThreads(""); err != nil || !slices.Equal(got, []int{1, 2}[:min(2, runtime.NumCPU())]) {
+		t.Errorf("threads by default: %v, error %v", got, err)
+	}
+	if got, err := parseLevels("", best); err != nil || !slices.Equal(got, cpu.Available()[len(cpu.Available())-1:]) {
+		t.Errorf("best level: %v, error %v", got, err)
+	}
+	if got, err := parseLevels("generic", best); err != nil || !slices.Equal(got, []cpu.Level{cpu.Generic}) {
 		t.Errorf("level generic: %v, error %v", got, err)
 	}
-	if _, err := parseLevels("avx1024"); err == nil {
+	if _, err := parseLevels("avx1024", best); err == nil {
 		t.Error("level avx1024: no error")
 	}
 	for _, args := range [][]string{{"-runs", "6", "-cases", "embedded"}, {"stray"}, {"-cases", "("}} {
@@ -157,7 +165,7 @@ func tiny(t *testing.T) (*resnet.Network, files, string, []float32) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := writeNetwork(dir, "network", net)
+	f, err := writeNetwork(dir, "network", net, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,22 +258,6 @@ func TestWorkerReportsErrors(t *testing.T) {
 	for i, r := range replies {
 		if failed := r.Error != ""; failed != (i != 2) {
 			t.Errorf("request %d: error %q", i, r.Error)
-		}
-	}
-}
-
-func TestReportTable(t *testing.T) {
-	r := report{CPU: "Some CPU", Cores: 2, Results: []result{{
-		Case: "predict/R50x1/224/1", Threads: 2, SIMD: cpu.AVX2, Speed: 0.5, Error: 2e-6, GFLOPS: 100,
-		Ours: side{Program: "bit", Median: 0.08, Start: 1, Memory: 250e6}, Peer: side{Program: "ONNX Runtime 9", Median: 0.04, Start: 0.5},
-	}}}
-	var out strings.Builder
-	if err := r.print(&out); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"Some CPU, 2 cores", "bit, ONNX Runtime 9", "80.0 ms", "40.0 ms*", "0.50x", "2e-06", "250 MB", " -\n"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("no %q in\n%s", want, out.String())
 		}
 	}
 }

@@ -29,47 +29,56 @@ func (c benchCase) String() string {
 	return fmt.Sprintf("%s/%s/%d/%d", c.Task, c.Network, c.Side, c.Batch)
 }
 
-// FLOPs returns the arithmetic of one run by the usual count: 2 for a multiply-accumulate of the forward pass, and
-// twice as much again for the backward pass, which makes two products of the same size for every one.
-func (c benchCase) FLOPs() float64 {
-	flops := 2 * float64(c.Config.MACs(c.Side, c.Side)) * float64(c.Batch)
-	if c.Task == train {
-		flops *= 3
-	}
-	return flops
+// released is a case with the network of a released variant.
+func released(t task, depth, width, side, batch int) benchCase {
+	v := resnet.Variant{Depth: depth, Width: width}
+	return benchCase{t, v.String(), v.Config(1000), side, batch}
 }
 
-// cases lists everything that can be timed.
+// cases lists what is compared with the peers.
 func cases() []benchCase {
-	var all []benchCase
-	released := func(t task, depth, width, side, batch int) {
-		v := resnet.Variant{Depth: depth, Width: width}
-		all = append(all, benchCase{t, v.String(), v.Config(1000), side, batch})
-	}
 	// The network of the embedded model: half the width of the smallest released one, two units in every stage.
 	embedded := resnet.Config{
 		Channels: 3, StemWidth: 32, Widths: []int{128, 256, 512, 1024}, Depths: []int{2, 2, 2, 2}, Groups: 32, Classes: 200,
 		GNEpsilon: resnet.GNEpsilon, WSEpsilon: resnet.WSEpsilonOfficial,
 	}
-	released(predict, 50, 1, 224, 1)
-	released(predict, 50, 1, 224, 8)
-	released(predict, 50, 1, 480, 1)
-	released(predict, 101, 1, 224, 8)
-	released(predict, 50, 3, 224, 1)
-	all = append(all, benchCase{predict, "embedded", embedded, 64, 64})
-	released(train, 50, 1, 128, 16)
-	released(train, 50, 1, 224, 8)
-	return append(all, benchCase{train, "embedded", embedded, 64, 128})
+	return []benchCase{
+		released(predict, 50, 1, 224, 1),
+		released(predict, 50, 1, 224, 8),
+		released(predict, 50, 1, 480, 1),
+		released(predict, 101, 1, 224, 8),
+		released(predict, 50, 3, 224, 1),
+		{predict, "embedded", embedded, 64, 64},
+		released(train, 50, 1, 128, 16),
+		released(train, 50, 1, 224, 8),
+		{train, "embedded", embedded, 64, 128},
+	}
 }
 
-// selectCases returns the cases whose name matches an expression.
-func selectCases(expression string) ([]benchCase, error) {
+// scalingCases lists what shows how time grows with the batch, with the pixels and with the network. R50x1 at 224
+// pixels, batch 1, belongs to all three. The largest network comes last.
+func scalingCases() []benchCase {
+	var all []benchCase
+	for _, batch := range []int{1, 2, 4, 8, 16, 32, 64} {
+		all = append(all, released(predict, 50, 1, 224, batch))
+	}
+	for _, side := range []int{64, 96, 128, 160, 256, 320, 384, 448, 512} {
+		all = append(all, released(predict, 50, 1, side, 1))
+	}
+	for _, v := range resnet.Released()[1:] {
+		all = append(all, released(predict, v.Depth, v.Width, 224, 1))
+	}
+	return all
+}
+
+// selectCases returns those whose name matches an expression.
+func selectCases(all []benchCase, expression string) ([]benchCase, error) {
 	match, err := regexp.Compile(expression)
 	if err != nil {
 		return nil, err
 	}
 	var chosen []benchCase
-	for _, c := range cases() {
+	for _, c := range all {
 		if match.MatchString(c.String()) {
 			chosen = append(chosen, c)
 		}

@@ -41,7 +41,8 @@ func bit() (contender, error) {
 	}, nil
 }
 
-// onnxRuntime is the peer for prediction. Nothing limits its instruction set.
+// onnxRuntime is the peer for prediction. Nothing limits its instruction set: its kernels (MLAS) ask the processor, and
+// no session option or environment variable of ONNX Runtime 1.30 overrides that.
 func onnxRuntime(dir string) contender {
 	return contender{
 		name:    "ONNX Runtime",
@@ -69,12 +70,22 @@ func pyTorch(dir string) contender {
 	}
 }
 
-// peer returns the contender that this program is compared with in a task.
-func peer(t task, dir string) contender {
-	if t == train {
-		return pyTorch(dir)
+// peerIn returns what picks the peer of a task from a folder of scripts.
+func peerIn(dir string) func(task) contender {
+	return func(t task) contender {
+		if t == train {
+			return pyTorch(dir)
+		}
+		return onnxRuntime(dir)
 	}
-	return onnxRuntime(dir)
+}
+
+// limited reports whether the contender uses no wider vectors than the level has: it is held to it, or the machine has
+// none.
+func (c contender) limited(level cpu.Level) bool {
+	_, held := c.limits[level]
+	available := cpu.Available()
+	return held || level == available[len(available)-1]
 }
 
 // start starts the contender and opens a network.

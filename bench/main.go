@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,21 +14,20 @@ import (
 	"time"
 
 	"github.com/bigtransfer/bit/internal/cpu"
-	"github.com/bigtransfer/bit/internal/machine"
 )
 
 // options are the command's flags.
 type options struct {
-	cases, threads, simd, reference string
-	list, json, worker              bool
-	settings                        settings
+	cases, threads, simd, peers, reference string
+	scaling, list, json, markdown, worker  bool
+	settings                               settings
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		err = errors.New("interrupted") // whatever that made fail
 	}
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
@@ -43,14 +41,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.cases, "cases", "", "run the cases whose name matches this regular expression (default all)")
-	flags.StringVar(&o.threads, "threads", "1,2", "numbers of threads")
-	flags.StringVar(&o.simd, "simd", "", "SIMD levels: "+levels(cpu.Available())+" (default the best)")
+	flags.StringVar(&o.threads, "threads", "", "numbers of threads (default 1 and, where there are as many cores, 2)")
+	flags.StringVar(&o.simd, "simd", "", "SIMD levels: "+levels(cpu.Available())+" (default all with vectors, for -scaling the best)")
 	flags.IntVar(&o.settings.runs, "runs", 9, "timed runs of each contender, at least 7")
 	flags.Float64Var(&o.settings.tolerance, "tolerance", 1e-4, "largest difference of outputs, relative to the largest output")
 	flags.DurationVar(&o.settings.pause, "pause", 50*time.Millisecond, "rest before each turn")
-	flags.StringVar(&o.settings.peers, "peers", "bench/peers", "folder of the peers' scripts")
+	flags.StringVar(&o.peers, "peers", "bench/peers", "folder of the peers' scripts")
 	flags.StringVar(&o.reference, "reference", "", "instead of timing, run every contender on a reference case: a folder with weights.npz and arrays.npz")
+	flags.BoolVar(&o.scaling, "scaling", false, "run this program alone on cases that show how time grows with batch, pixels and network")
 	flags.BoolVar(&o.json, "json", false, "write JSON, with the time of every run, in place of the table")
+	flags.BoolVar(&o.markdown, "markdown", false, "write the table in Markdown")
 	flags.BoolVar(&o.list, "list", false, "list the cases")
 	flags.BoolVar(&o.worker, workerFlag[1:], false, "answer requests on standard input; the benchmark starts itself this way")
 	if err := flags.Parse(args); err != nil {
@@ -59,85 +59,57 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	switch {
-	case o.worker:
+	if o.worker {
 		return serve(&ours{}, os.Stdin, stdout)
-	case o.list:
-		for _, c := range cases() {
+	}
+	all, chooseLevels := cases(), withVectors
+	if o.scaling {
+		all, chooseLevels = scalingCases(), best
+	} else {
+		o.settings.peer = peerIn(o.peers)
+	}
+	if o.list {
+		for _, c := range all {
 			fmt.Fprintln(stdout, c)
 		}
 		return nil
 	}
+	p := plan{settings: o.settings}
 	var err error
-	if o.settings.work, err = os.MkdirTemp("", "bit-bench-"); err != nil {
+	if p.cases, err = selectCases(all, o.cases); err != nil {
 		return err
 	}
-	defer os.RemoveAll(o.settings.work)
-	if o.reference != "" {
-		return checkReference(ctx, o.settings, o.reference, stdout)
+	if p.threads, err = parseThreads(o.threads); err != nil {
+		return err
 	}
-	r, err := o.timeAll(ctx, stderr)
-	if err != nil {
+	if p.levels, err = parseLevels(o.simd, chooseLevels); err != nil {
+		return err
+	}
+	if p.runs < 7 {
+		return fmt.Errorf("%d runs, want at least 7 for a median that means something", p.runs)
+	}
+	if p.work, err = os.MkdirTemp("", "bit-bench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(p.work)
+	if o.reference != "" {
+		return checkReference(ctx, p.settings, o.peers, o.reference, stdout)
+	}
+	r, err := p.time(ctx, stderr)
+	if err != nil && len(r.Results) == 0 {
 		return err
 	}
 	if o.json {
-		e := json.NewEncoder(stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(r)
+		return errors.Join(err, r.json(stdout))
 	}
-	return r.print(stdout)
+	return errors.Join(err, r.print(stdout, o.markdown))
 }
 
-// timeAll runs every chosen case.
-func (o options) timeAll(ctx context.Context, progress io.Writer) (report, error) {
-	r := report{CPU: machine.CPU(), Cores: runtime.NumCPU()}
-	chosen, err := selectCases(o.cases)
-	if err != nil {
-		return r, err
-	}
-	threads, err := parseThreads(o.threads)
-	if err != nil {
-		return r, err
-	}
-	simd, err := parseLevels(o.simd)
-	if err != nil {
-		return r, err
-	}
-	if o.settings.runs < 7 {
-		return r, fmt.Errorf("%d runs, want at least 7 for a median that means something", o.settings.runs)
-	}
-	// Barriers between threads suffer most: PyTorch has been seen to take 20 times as long beside one busy process.
-	if l := load(); l > 0.5 {
-		fmt.Fprintf(progress, "warning: other programs are running (load %.1f); all times will be too long, the peers' on several threads most of all\n", l)
-	}
-	for i, c := range chosen {
-		fmt.Fprintf(progress, "%s (%d of %d)\n", c, i+1, len(chosen))
-		net, err := randomNetwork(c.Config)
-		if err != nil {
-			return r, err
-		}
-		f, err := writeNetwork(o.settings.work, "network", net)
-		if err != nil {
-			return r, err
-		}
-		for _, level := range simd {
-			for _, n := range threads {
-				res, err := match(ctx, o.settings, c, f, n, level)
-				if err != nil {
-					return r, err
-				}
-				fmt.Fprintf(progress, "  %d threads, %s: ours %s, peer %s\n", n, level, milliseconds(res.Ours.Median), milliseconds(res.Peer.Median))
-				r.Results = append(r.Results, res)
-			}
-		}
-		if err := f.remove(); err != nil {
-			return r, err
-		}
-	}
-	return r, nil
-}
-
+// parseThreads returns the numbers of a list, for an empty one 1 and 2 as far as there are cores.
 func parseThreads(list string) ([]int, error) {
+	if list == "" {
+		return []int{1, 2}[:min(2, runtime.NumCPU())], nil
+	}
 	var threads []int
 	for part := range strings.SplitSeq(list, ",") {
 		n, err := strconv.Atoi(part)
@@ -152,11 +124,16 @@ func parseThreads(list string) ([]int, error) {
 	return threads, nil
 }
 
-// parseLevels returns the levels of a list, the best one for an empty list.
-func parseLevels(list string) ([]cpu.Level, error) {
+// withVectors leaves out plain Go, unless there is nothing else.
+func withVectors(available []cpu.Level) []cpu.Level { return available[min(1, len(available)-1):] }
+
+func best(available []cpu.Level) []cpu.Level { return available[len(available)-1:] }
+
+// parseLevels returns the levels of a list, for an empty one those that choose takes of the machine's.
+func parseLevels(list string, choose func([]cpu.Level) []cpu.Level) ([]cpu.Level, error) {
 	available := cpu.Available()
 	if list == "" {
-		return available[len(available)-1:], nil
+		return choose(available), nil
 	}
 	var chosen []cpu.Level
 	for part := range strings.SplitSeq(list, ",") {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bigtransfer/bit/internal/cpu"
+	"github.com/bigtransfer/bit/internal/machine"
 )
 
 // settings hold for a whole run of the benchmark.
@@ -17,8 +18,9 @@ type settings struct {
 	runs      int
 	tolerance float64       // largest difference of outputs, relative to the largest output
 	pause     time.Duration // before each turn
-	peers     string        // folder of the peers' scripts
 	work      string        // folder for networks and inputs
+
+	peer func(task) contender // whom this program is compared with; nil to run it alone
 }
 
 // Training steps in comparison and timing. With this rate the loss of R50x1 falls by 1.5 % over the compared steps,
@@ -32,7 +34,7 @@ const (
 // side is one contender's part of a result.
 type side struct {
 	Program string    `json:"program"`
-	Limited bool      `json:"limited"`          // held to the result's SIMD level
+	Limited bool      `json:"limited"`          // uses no wider vectors than the result's SIMD level has
 	Seconds []float64 `json:"seconds"`          // of each run
 	Median  float64   `json:"median"`           // seconds
 	Start   float64   `json:"start"`            // seconds from process start to the first logits
@@ -44,19 +46,45 @@ type result struct {
 	Case    string    `json:"case"`
 	Threads int       `json:"threads"`
 	SIMD    cpu.Level `json:"simd"`
+	Batch   int       `json:"batch"`
+	MACs    float64   `json:"macs"`    // of a forward pass over the batch
+	FLOPs   float64   `json:"flops"`   // of a run, by the usual count
+	Traffic float64   `json:"traffic"` // bytes to and from memory: see benchCase.Traffic
 	Ours    side      `json:"ours"`
-	Peer    side      `json:"peer"`
-	Speed   float64   `json:"speed"`  // the peer's median time over ours
-	Error   float64   `json:"error"`  // largest relative difference of the outputs
-	GFLOPS  float64   `json:"gflops"` // ours, by the usual count
+
+	// With a peer:
+	Peer  *side   `json:"peer,omitempty"`
+	Speed float64 `json:"speed,omitempty"` // the peer's median time over ours
+	Error float64 `json:"error,omitempty"` // largest relative difference of the outputs
+
+	// Ours:
+	GFLOPS    float64 `json:"gflops"`
+	PeakShare float64 `json:"peak_share"` // of the machine's multiply-adds
+	CopyShare float64 `json:"copy_share"` // of the machine's copy bandwidth, Traffic taken as moved
+}
+
+// String is what is said of a result as soon as it is there.
+func (r result) String() string {
+	if r.Peer == nil {
+		return milliseconds(r.Ours.Median)
+	}
+	return fmt.Sprintf("ours %s, peer %s, %.2f", milliseconds(r.Ours.Median), milliseconds(r.Peer.Median), r.Speed)
 }
 
 // match compares and times one case.
 func match(ctx context.Context, s settings, c benchCase, f files, threads int, level cpu.Level) (result, error) {
-	res := result{Case: c.String(), Threads: threads, SIMD: level}
+	res := result{
+		Case: c.String(), Threads: threads, SIMD: level, Batch: c.Batch,
+		MACs: c.MACs(), FLOPs: c.FLOPs(), Traffic: c.Traffic(),
+	}
 	self, err := bit()
 	if err != nil {
 		return res, err
+	}
+	contenders, sides := []contender{self}, []*side{&res.Ours}
+	if s.peer != nil {
+		res.Peer = new(side)
+		contenders, sides = append(contenders, s.peer(c.Task)), append(sides, res.Peer)
 	}
 	shape := []int{c.Batch, c.Config.Channels, c.Side, c.Side}
 	in := request{Op: "input", Input: filepath.Join(s.work, "input"), Shape: shape}
@@ -65,42 +93,57 @@ func match(ctx context.Context, s settings, c benchCase, f files, threads int, l
 	}
 	defer os.Remove(in.Input)
 
-	sides := [2]*side{&res.Ours, &res.Peer}
-	var workers [2]*worker
-	var outputs [2][][]float64
-	for i, contender := range []contender{self, peer(c.Task, s.peers)} {
+	var workers []*worker
+	var outputs [][][]float64
+	for i, contender := range contenders {
 		w, opened, err := contender.start(ctx, f, threads, level)
 		if err != nil {
 			return res, err
 		}
 		defer w.close()
-		workers[i] = w
+		workers = append(workers, w)
 		sides[i].Program = describe(opened)
-		_, sides[i].Limited = contender.limits[level]
+		sides[i].Limited = contender.limited(level)
 		if _, err := w.ask(in); err != nil {
 			return res, err
 		}
-		if outputs[i], err = firstOutputs(w, c, sides[i]); err != nil {
+		first, err := firstOutputs(w, c, sides[i])
+		if err != nil {
 			return res, err
 		}
+		outputs = append(outputs, first)
 	}
-	if res.Error, err = largestDifference(outputs[0], outputs[1], s.tolerance); err != nil {
-		return res, fmt.Errorf("%s on %d threads: %s and %s disagree: %w", res.Case, threads, res.Ours.Program, res.Peer.Program, err)
+	if res.Peer != nil {
+		if res.Error, err = largestDifference(outputs[0], outputs[1], s.tolerance); err != nil {
+			return res, fmt.Errorf("%s on %d threads: %s and %s disagree: %w", res.Case, threads, res.Ours.Program, res.Peer.Program, err)
+		}
 	}
+	if err := takeTurns(ctx, s, workers, sides); err != nil {
+		return res, err
+	}
+	if res.Peer != nil {
+		res.Speed = res.Peer.Median / res.Ours.Median
+	}
+	return res, nil
+}
 
+// takeTurns times the runs of all workers, one each in turn.
+func takeTurns(ctx context.Context, s settings, workers []*worker, sides []*side) error {
 	warmup := 1
 	for range s.runs {
+		slowest := 0.0
 		for i, w := range workers {
 			if err := sleep(ctx, s.pause); err != nil {
-				return res, err
+				return err
 			}
 			r, err := w.ask(request{Op: "time", Count: 1, Warmup: warmup})
 			if err != nil {
-				return res, err
+				return err
 			}
 			sides[i].Seconds = append(sides[i].Seconds, r.Seconds)
+			slowest = max(slowest, r.Seconds)
 		}
-		if max(res.Ours.Seconds[0], res.Peer.Seconds[0]) > 0.25 {
+		if slowest > 0.25 {
 			warmup = 0 // what a pause costs no longer shows
 		}
 	}
@@ -108,9 +151,25 @@ func match(ctx context.Context, s settings, c benchCase, f files, threads int, l
 		sides[i].Median = median(sides[i].Seconds)
 		sides[i].Memory = peakMemory(w.cmd.Process.Pid)
 	}
-	res.Speed = res.Peer.Median / res.Ours.Median
-	res.GFLOPS = c.FLOPs() / res.Ours.Median / 1e9
-	return res, nil
+	return nil
+}
+
+// limits measures the machine in a process of its own, since the level of this one does not change.
+func limits(ctx context.Context, threads int, level cpu.Level) (machine.Limits, error) {
+	self, err := bit()
+	if err != nil {
+		return machine.Limits{}, err
+	}
+	w, err := startWorker(ctx, self.name, self.command, self.limits[level])
+	if err != nil {
+		return machine.Limits{}, err
+	}
+	defer w.close()
+	r, err := w.ask(request{Op: "limits", Threads: threads})
+	if err != nil {
+		return machine.Limits{}, err
+	}
+	return *r.Limits, nil
 }
 
 // firstOutputs returns everything that is compared: logits, and when training the losses of a few steps.

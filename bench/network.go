@@ -17,7 +17,7 @@ import (
 // files are one network in the two forms that contenders read.
 type files struct {
 	directory string // config.json and model.safetensors
-	onnx      string
+	onnx      string // empty if nobody reads it
 }
 
 // randomNetwork returns a network with random weights. Unlike a fresh one it has a head, and scales and shifts that
@@ -47,12 +47,16 @@ func randomNetwork(c resnet.Config) (*resnet.Network, error) {
 	return net, nil
 }
 
-// writeNetwork writes a network into a directory under the given name.
-func writeNetwork(dir, name string, net *resnet.Network) (files, error) {
-	f := files{directory: filepath.Join(dir, name), onnx: filepath.Join(dir, name+".onnx")}
+// writeNetwork writes a network into a directory under the given name, the ONNX file only if a peer reads it.
+func writeNetwork(dir, name string, net *resnet.Network, forPeer bool) (files, error) {
+	f := files{directory: filepath.Join(dir, name)}
 	if err := weights.SaveHF(f.directory, weights.FromNetwork(net, nil, nil), weights.F32, weights.Card{Name: name}); err != nil {
 		return f, err
 	}
+	if !forPeer {
+		return f, nil
+	}
+	f.onnx = filepath.Join(dir, name+".onnx")
 	out, err := os.Create(f.onnx)
 	if err != nil {
 		return f, err
@@ -61,7 +65,13 @@ func writeNetwork(dir, name string, net *resnet.Network) (files, error) {
 }
 
 // remove deletes the files.
-func (f files) remove() error { return errors.Join(os.RemoveAll(f.directory), os.Remove(f.onnx)) }
+func (f files) remove() error {
+	err := os.RemoveAll(f.directory)
+	if f.onnx != "" {
+		err = errors.Join(err, os.Remove(f.onnx))
+	}
+	return err
+}
 
 // writeInput writes images, as a request's Input.
 func writeInput(path string, x []float32) error {

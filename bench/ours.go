@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/bigtransfer/bit/internal/cpu"
 	"github.com/bigtransfer/bit/internal/kernels"
+	"github.com/bigtransfer/bit/internal/machine"
 	"github.com/bigtransfer/bit/internal/par"
 	"github.com/bigtransfer/bit/nn"
 	"github.com/bigtransfer/bit/resnet"
@@ -47,8 +49,7 @@ func (o *ours) handle(r request) (reply, error) {
 	case "logits":
 		return o.answer()
 	case "train":
-		o.train(r)
-		return reply{}, nil
+		return reply{}, o.train(r)
 	case "steps":
 		var losses []float64
 		for range r.Count {
@@ -61,6 +62,8 @@ func (o *ours) handle(r request) (reply, error) {
 		return reply{Losses: losses}, finite("loss", losses)
 	case "time":
 		return o.time(r)
+	case "limits":
+		return measure(r)
 	default:
 		return reply{}, fmt.Errorf("unknown request %q", r.Op)
 	}
@@ -79,7 +82,7 @@ func (o *ours) open(r request) (reply, error) {
 		return reply{}, err
 	}
 	o.pool = par.New(r.Threads)
-	return reply{Version: "bit " + runtime.Version(), Detail: string(cpu.Active())}, nil
+	return reply{Version: "bit", Detail: "with " + runtime.Version()}, nil
 }
 
 func (o *ours) input(r request) error {
@@ -125,12 +128,15 @@ func (o *ours) answer() (reply, error) {
 
 func (o *ours) predict() error {
 	if o.predictor == nil {
-		o.predictor = o.net.NewPredictor(o.pool)
+		o.predictor = o.net.Freeze(o.pool)
 	}
 	return o.predictor.Logits(o.logits, o.x, o.n, o.h, o.w)
 }
 
-func (o *ours) train(r request) {
+func (o *ours) train(r request) error {
+	if o.predictor != nil {
+		return errors.New("the network has become a predictor")
+	}
 	t := &training{trainer: o.net.NewTrainer(o.pool), rate: float32(r.Rate), momentum: float32(r.Momentum)}
 	for _, p := range o.net.Params() {
 		t.velocity = append(t.velocity, make([]float32, len(p.Value)))
@@ -140,6 +146,7 @@ func (o *ours) train(r request) {
 	}
 	t.dlogits = make([]float32, len(o.logits))
 	o.training = t
+	return nil
 }
 
 // step is one training step. It returns the loss before the update.
@@ -176,4 +183,16 @@ func (o *ours) time(r request) (reply, error) {
 		}
 	}
 	return reply{Seconds: time.Since(begin).Seconds() / float64(r.Count)}, nil
+}
+
+// measure measures the machine.
+func measure(r request) (reply, error) {
+	if err := cpu.OverrideError(); err != nil {
+		return reply{}, err
+	}
+	runtime.GOMAXPROCS(r.Threads)
+	pool := par.New(r.Threads)
+	defer pool.Close()
+	l := machine.Measure(pool)
+	return reply{Limits: &l}, nil
 }

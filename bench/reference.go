@@ -13,7 +13,7 @@ import (
 
 // checkReference runs every contender on a reference case, a folder with weights.npz, an official checkpoint, and
 // arrays.npz, its inputs x0, x1, ... (N C H W) and logits0, logits1, ... It shows that the peers run the same network.
-func checkReference(ctx context.Context, s settings, folder string, stdout io.Writer) error {
+func checkReference(ctx context.Context, s settings, peers, folder string, stdout io.Writer) error {
 	m, err := weights.Open(filepath.Join(folder, "weights.npz"))
 	if err != nil {
 		return err
@@ -26,7 +26,7 @@ func checkReference(ctx context.Context, s settings, folder string, stdout io.Wr
 	if err != nil {
 		return err
 	}
-	f, err := writeNetwork(s.work, "network", net)
+	f, err := writeNetwork(s.work, "network", net, true)
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func checkReference(ctx context.Context, s settings, folder string, stdout io.Wr
 		return err
 	}
 	available := cpu.Available()
-	for _, c := range []contender{self, onnxRuntime(s.peers), pyTorch(s.peers)} {
+	for _, c := range []contender{self, onnxRuntime(peers), pyTorch(peers)} {
 		if err := func() error {
 			w, opened, err := c.start(ctx, f, runtime.NumCPU(), available[len(available)-1])
 			if err != nil {

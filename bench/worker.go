@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"time"
+
+	"github.com/bigtransfer/bit/internal/machine"
 )
 
 // request is what a worker is asked, one JSON object a line on its standard input. Op says which of the other fields
@@ -36,6 +38,8 @@ type request struct {
 	// time: run Warmup times, then Count times, and return the mean time of the latter.
 	Count  int `json:"count,omitempty"`
 	Warmup int `json:"warmup"`
+
+	// limits: measure what so many Threads can do; no network need be open. Asked of this program only.
 }
 
 // reply is a worker's answer.
@@ -46,6 +50,8 @@ type reply struct {
 	Logits  []float64 `json:"logits,omitempty"`  // logits: [N,Classes]
 	Losses  []float64 `json:"losses,omitempty"`  // steps
 	Seconds float64   `json:"seconds,omitempty"` // time
+
+	Limits *machine.Limits `json:"limits,omitempty"` // limits
 }
 
 // worker is a running contender.

@@ -39,6 +39,7 @@ const operations = {
 };
 
 async function main() {
+  process.on('SIGINT', () => {}); // the benchmark ends this program when it is interrupted
   for await (const line of readline.createInterface({ input: process.stdin })) {
     let reply;
     try {
