@@ -10,10 +10,10 @@ import (
 // floors lists the packages from the ground up. A package may import those on floors below its own, and nothing else
 // of this module.
 var floors = [][]string{
-	{"tensor", "internal/cpu", "internal/par", "internal/oracle", "internal/fixture", "internal/strictjson", "imaging"},
+	{"tensor", "internal/cpu", "internal/par", "internal/oracle", "internal/fixture", "internal/strictjson"},
 	{"internal/kernels", "internal/safetensors"},
-	{"nn", "internal/machine"},
-	{"resnet"},
+	{"nn", "internal/machine", "internal/jpeg"},
+	{"resnet", "imaging"},
 	{"data", "weights", "onnx"},
 	{"eval", "models", "internal/golden"},
 	{"train"},

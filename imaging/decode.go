@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"image"
 	"image/gif"
-	"image/jpeg"
 	"image/png"
 	"io"
 	"io/fs"
@@ -16,6 +15,8 @@ import (
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
 	"golang.org/x/image/webp"
+
+	"github.com/bigtransfer/bit/internal/jpeg"
 )
 
 // DefaultMaxPixels is the number of pixels above which [Decode] refuses an image, before memory for them is asked for.
@@ -66,7 +67,7 @@ type format struct {
 }
 
 var formats = [...]format{
-	{"JPEG", "\xff\xd8\xff", jpegSize, nil, decodeJPEG, exifJPEG},
+	{"JPEG", "\xff\xd8\xff", jpeg.Size, nil, decodeJPEG, exifJPEG},
 	{"PNG", "\x89PNG\r\n\x1a\n", configSize(png.DecodeConfig), checkPNGChunks, decodeWith(png.Decode), exifPNG},
 	{"GIF", "GIF87a", configSize(gif.DecodeConfig), checkGIFBlocks, decodeGIF, exifNone},
 	{"GIF", "GIF89a", configSize(gif.DecodeConfig), checkGIFBlocks, decodeGIF, exifNone},
@@ -252,7 +253,6 @@ func classify(err error) error {
 	)
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF),
-		errors.Is(err, jpeg.FormatError("short Huffman data")),
 		errors.Is(err, tiff.FormatError("not enough pixel data")):
 		kind = ErrTruncated
 	case errors.As(err, &jpegUnsupported), errors.As(err, &pngUnsupported), errors.As(err, &tiffUnsupported),

@@ -1,137 +1,72 @@
 package imaging
 
 import (
-	"bytes"
-	"fmt"
-	"image"
-	"image/jpeg"
-	"io"
+	"sync"
+
+	"github.com/bigtransfer/bit/internal/jpeg"
 )
 
-// jpegHeader is what the segments before the first scan say.
-type jpegHeader struct {
-	width, height, components int
-	// adobeTransform is the byte offset of the colour transform in the Adobe segment, 0 without one.
-	adobeTransform int
-}
+// jpegDecoders keeps the memory of decoders, which is half that of a picture.
+var jpegDecoders = sync.Pool{New: func() any { return new(jpeg.Decoder) }}
 
-// readJPEGHeader walks the segments up to the frame header. Bytes between segments are skipped and the Adobe segment is
-// looked for up to the first scan, as image/jpeg does: what is checked here must be what is decoded there.
-func readJPEGHeader(data []byte) (h jpegHeader, err error) {
-	for i := 2; ; {
-		for i < len(data) && data[i] != 0xff {
-			i++
-		}
-		for i < len(data) && data[i] == 0xff {
-			i++
-		}
-		if i >= len(data) {
-			return h, io.ErrUnexpectedEOF
-		}
-		marker := data[i]
-		i++
-		switch {
-		case marker == 0 || marker >= 0xd0 && marker <= 0xd7: // stuffing, restart markers: no length
-			continue
-		case marker == 0xd9:
-			return h, jpeg.FormatError("no scan before the end of the image")
-		}
-		if i+2 > len(data) {
-			return h, io.ErrUnexpectedEOF
-		}
-		n := int(data[i])<<8 | int(data[i+1])
-		if n < 2 {
-			return h, jpeg.FormatError("short segment length")
-		}
-		if i+n > len(data) {
-			return h, io.ErrUnexpectedEOF
-		}
-		segment := data[i+2 : i+n]
-		switch {
-		case marker >= 0xc0 && marker <= 0xc2: // baseline, extended sequential, progressive
-			if len(segment) < 6 {
-				return h, jpeg.FormatError("SOF has wrong length")
-			}
-			h.height = int(segment[1])<<8 | int(segment[2])
-			h.width = int(segment[3])<<8 | int(segment[4])
-			h.components = int(segment[5])
-		case marker == 0xee && len(segment) >= 12 && string(segment[:5]) == "Adobe":
-			h.adobeTransform = i + 2 + 11
-		case marker == 0xda:
-			if h.components == 0 {
-				return h, jpeg.FormatError("missing SOF marker")
-			}
-			return h, nil
-		}
-		i += n
-	}
-}
-
-func jpegSize(data []byte) (w, h int, err error) {
-	header, err := readJPEGHeader(data)
-	return header.width, header.height, err
-}
-
-// decodeJPEG reads coefficients and inverts the DCT with image/jpeg; upsampling and colour conversion are ours
-// (see fromYCbCr), because image/jpeg leaves chroma at its low resolution and replicates it.
 func decodeJPEG(data []byte) (*Image, error) {
-	header, err := readJPEGHeader(data)
+	d := jpegDecoders.Get().(*jpeg.Decoder)
+	p, err := d.Decode(data)
 	if err != nil {
+		jpegDecoders.Put(d)
 		return nil, err
 	}
-	if header.components == 4 {
-		return decodeJPEG4(data, header.adobeTransform)
-	}
-	m, err := jpeg.Decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	return FromImage(m), nil
+	im := NewImage(p.W, p.H)
+	fromPlanes(im, p)
+	jpegDecoders.Put(d)
+	return im, nil
 }
 
-// adobeSegment declares four components that are not transformed.
-const adobeSegment = "\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
-
-// decodeJPEG4 decodes CMYK and YCCK. Whatever the file says, image/jpeg is told that the components are plain CMYK, so
-// that it returns them unconverted: for YCCK its own conversion replicates chroma, and without an Adobe segment it
-// refuses. Ink is taken to be stored inverted in either case, as Adobe does and Pillow assumes.
-func decodeJPEG4(data []byte, adobeTransform int) (*Image, error) {
-	var r io.Reader
-	transform := byte(0)
-	if adobeTransform == 0 {
-		r = io.MultiReader(bytes.NewReader(data[:2]), bytes.NewReader([]byte(adobeSegment)), bytes.NewReader(data[2:]))
-	} else {
-		transform = data[adobeTransform]
-		r = io.MultiReader(bytes.NewReader(data[:adobeTransform]), bytes.NewReader([]byte{0}), bytes.NewReader(data[adobeTransform+1:]))
+// fromPlanes fills im with the picture's pixels. Ink is taken to be stored inverted, as Adobe does and Pillow assumes.
+func fromPlanes(im *Image, p *jpeg.Picture) {
+	var rows [4]planeRows
+	for i := range p.Planes {
+		rows[i] = newPlaneRows(&p.Planes[i])
 	}
-	m, err := jpeg.Decode(r)
-	if err != nil {
-		return nil, err
+	if len(p.Planes) == 4 {
+		fromInkPlanes(im, &rows, p.Colour)
+		return
 	}
-	inks, ok := m.(*image.CMYK)
-	if !ok {
-		return nil, fmt.Errorf("%w: four components decode to %T", ErrCorrupt, m)
+	for y := range im.H {
+		out := im.row(y)
+		switch p.Colour {
+		case jpeg.Gray:
+			fromGrayRow(out, rows[0].row(y))
+		case jpeg.RGB:
+			r, g, b := rows[0].row(y), rows[1].row(y), rows[2].row(y)
+			for x := range im.W {
+				q := out[3*x : 3*x+3 : 3*x+3]
+				q[0], q[1], q[2] = r[x], g[x], b[x]
+			}
+		default:
+			convertYCbCrRow(out, rows[0].row(y), rows[1].row(y), rows[2].row(y))
+		}
 	}
-	if transform != 0 {
-		transformYCCK(inks)
-	}
-	return FromImage(inks), nil
 }
 
-// transformYCCK converts 255-Y, 255-Cb, 255-Cr, K as they come from image/jpeg to C, M, Y, K in place.
-func transformYCCK(inks *image.CMYK) {
-	w, h := inks.Rect.Dx(), inks.Rect.Dy()
-	buf := make([]uint8, w*6)
-	y, cb, cr, rgb := buf[:w], buf[w:2*w], buf[2*w:3*w], buf[3*w:]
-	for row := range h {
-		pix := inks.Pix[row*inks.Stride:][:w*4]
-		for x := range w {
-			y[x], cb[x], cr[x] = 255-pix[4*x], 255-pix[4*x+1], 255-pix[4*x+2]
+// fromInkPlanes converts CMYK and YCCK.
+func fromInkPlanes(im *Image, rows *[4]planeRows, colour jpeg.Colour) {
+	inks, rgb := make([]uint8, 4*im.W), make([]uint8, 3*im.W)
+	for y := range im.H {
+		c, m, yellow, k := rows[0].row(y), rows[1].row(y), rows[2].row(y), rows[3].row(y)
+		if colour == jpeg.YCCK {
+			// YCCK converts to R G B, whose inverse is C M Y, which Adobe stores inverted: twice inverted, R is the ink C.
+			convertYCbCrRow(rgb, c, m, yellow)
 		}
-		// YCCK converts to R G B, whose inverse is C M Y, which Adobe stores inverted: twice inverted, R is the ink C.
-		convertYCbCrRow(rgb, y, cb, cr)
-		for x := range w {
-			copy(pix[4*x:4*x+3], rgb[3*x:3*x+3])
+		for x := range im.W {
+			q := inks[4*x : 4*x+4 : 4*x+4]
+			if colour == jpeg.YCCK {
+				q[0], q[1], q[2] = rgb[3*x], rgb[3*x+1], rgb[3*x+2]
+			} else {
+				q[0], q[1], q[2] = 255-c[x], 255-m[x], 255-yellow[x]
+			}
+			q[3] = 255 - k[x]
 		}
+		fromCMYKRow(im.row(y), inks)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"image"
 	"math"
 	"slices"
+
+	"github.com/bigtransfer/bit/internal/kernels"
 )
 
 // Resize returns im resampled to w x h pixels, with the values of Pillow's Image.resize to the last bit.
@@ -26,7 +28,6 @@ func (im *Image) ResizeCrop(crop image.Rectangle, w, h int, f Filter) *Image {
 type Resizer struct {
 	horizontal, vertical axis
 	rows                 []uint8 // the result of the horizontal pass: rows needed x width x 3
-	sums                 []int32 // one output row before rounding
 }
 
 // Resize resamples the pixels of src inside crop to w x h and stores them in dst, whose memory is reused where it
@@ -75,17 +76,17 @@ func (r *Resizer) resizeWindow(dst, src *Image, crop image.Rectangle, w, h int, 
 			out = r.rows
 		}
 		for y := first; y < last; y++ {
-			r.horizontal.filterRow(out[(y-first)*narrow:][:narrow], pix[y*stride:][:crop.Dx()*3])
+			kernels.ResampleRow(out[(y-first)*narrow:][:narrow], pix[y*stride:][:crop.Dx()*3], r.horizontal.first, r.horizontal.weights)
 		}
 		if crop.Dy() == h {
 			return
 		}
-		r.vertical.filterColumns(dst.Pix, r.rows, narrow, first, narrow, &r.sums)
+		r.vertical.filterColumns(dst, r.rows, narrow, first)
 		return
 	}
 	pix = pix[window.Min.X*3:]
 	if crop.Dy() != h {
-		r.vertical.filterColumns(dst.Pix, pix, stride, 0, dst.W*3, &r.sums)
+		r.vertical.filterColumns(dst, pix, stride, 0)
 		return
 	}
 	for y := range dst.H {
@@ -93,21 +94,15 @@ func (r *Resizer) resizeWindow(dst, src *Image, crop image.Rectangle, w, h int, 
 	}
 }
 
-// weightBits is the number of fraction bits of the integer weights (PRECISION_BITS in Pillow's Resample.c).
-const weightBits = 32 - 8 - 2
-
-// axis holds the weights of one pass. Output i, counted from the window's start, is the weighted sum of the taps[i].n
-// inputs from taps[i].first on, with weights[taps[i].at:].
+// axis holds the weights of one pass. Output i, counted from the window's start, is the weighted sum of the taps inputs
+// from first[i] on, with weights[i*taps:].
 type axis struct {
 	in, out, from, to int // input and output size, window of outputs: what the weights are for
 	filter            Filter
-	taps              []tap
+	taps              int
+	first             []int32
 	weights           []int32
 	exact             []float64 // scratch: the weights of one output before rounding
-}
-
-type tap struct {
-	first, n, at int
 }
 
 // plan computes the weights for outputs from..to of a pass from in to out samples. See Pillow's precompute_coeffs and
@@ -117,15 +112,25 @@ func (a *axis) plan(in, out int, f Filter, from, to int) {
 		return
 	}
 	a.in, a.out, a.filter, a.from, a.to = in, out, f, from, to
-	a.taps, a.weights = slices.Grow(a.taps[:0], to-from), a.weights[:0]
 	scale := float64(in) / float64(out)
 	widening := max(scale, 1)
 	support := float64(f.radius() * widening)
 	inverse := 1 / widening
+	bounds := func(i int) (centre float64, first, n int) {
+		centre = float64((float64(i) + 0.5) * scale)
+		first = max(int(centre-support+0.5), 0)
+		return centre, first, min(int(centre+support+0.5), in) - first
+	}
+	a.taps = 1
 	for i := from; i < to; i++ {
-		centre := float64((float64(i) + 0.5) * scale)
-		first := max(int(centre-support+0.5), 0)
-		n := min(int(centre+support+0.5), in) - first
+		_, _, n := bounds(i)
+		a.taps = max(a.taps, n)
+	}
+	a.first = slices.Grow(a.first[:0], to-from)
+	a.weights = slices.Grow(a.weights[:0], (to-from)*a.taps)[:(to-from)*a.taps]
+	clear(a.weights)
+	for i := from; i < to; i++ {
+		centre, first, n := bounds(i)
 		a.exact = a.exact[:0]
 		sum := 0.0
 		for j := range n {
@@ -133,81 +138,29 @@ func (a *axis) plan(in, out int, f Filter, from, to int) {
 			a.exact = append(a.exact, w)
 			sum += w
 		}
-		a.taps = append(a.taps, tap{first, n, len(a.weights)})
-		for _, w := range a.exact {
+		// Where fewer inputs count than elsewhere, others have weight 0: behind them or, at the end, before.
+		start := min(first, in-a.taps)
+		weights := a.weights[(i-from)*a.taps+first-start:]
+		a.first = append(a.first, int32(start))
+		for j, w := range a.exact {
 			if sum != 0 {
 				w /= sum
 			}
-			w = float64(w * (1 << weightBits))
-			a.weights = append(a.weights, int32(w+math.Copysign(0.5, w)))
+			w = float64(w * (1 << kernels.ResampleBits))
+			weights[j] = int32(w + math.Copysign(0.5, w))
 		}
 	}
 }
 
 // span returns the range of inputs that any output of the window needs.
 func (a *axis) span() (first, last int) {
-	end := a.taps[len(a.taps)-1]
-	return a.taps[0].first, end.first + end.n
+	return int(a.first[0]), int(a.first[len(a.first)-1]) + a.taps
 }
 
-// filterRow computes one row of RGB pixels from one of a.in pixels.
-func (a *axis) filterRow(out, in []uint8) {
-	for i, t := range a.taps {
-		pix := in[t.first*3:][:t.n*3]
-		weights := a.weights[t.at:][:t.n]
-		var red, green, blue int32 = 1 << (weightBits - 1), 1 << (weightBits - 1), 1 << (weightBits - 1)
-		for _, w := range weights {
-			p := pix[:3:3]
-			red += w * int32(p[0])
-			green += w * int32(p[1])
-			blue += w * int32(p[2])
-			pix = pix[3:]
-		}
-		p := out[i*3 : i*3+3 : i*3+3]
-		p[0], p[1], p[2] = clamp8(red>>weightBits), clamp8(green>>weightBits), clamp8(blue>>weightBits)
-	}
-}
-
-// filterColumns computes all rows of the window, n values each, from rows of the given stride, the first of which is
-// input row firstRow.
-func (a *axis) filterColumns(out, in []uint8, stride, firstRow, n int, scratch *[]int32) {
-	*scratch = slices.Grow((*scratch)[:0], n)[:n]
-	sums := *scratch
-	for i, t := range a.taps {
-		weights := a.weights[t.at:][:t.n]
-		rows := in[(t.first-firstRow)*stride:]
-		for j := range sums {
-			sums[j] = 1 << (weightBits - 1)
-		}
-		// Two rows at a time: the sums are loaded and stored half as often.
-		for len(weights) >= 2 {
-			addTwoRows(sums, rows, rows[stride:], weights[0], weights[1])
-			weights = weights[2:]
-			if len(weights) > 0 {
-				rows = rows[2*stride:]
-			}
-		}
-		if len(weights) > 0 {
-			addRow(sums, rows, weights[0])
-		}
-		row := out[i*n:][:n]
-		for j, s := range sums {
-			row[j] = clamp8(s >> weightBits)
-		}
-	}
-}
-
-func addTwoRows(sums []int32, row0, row1 []uint8, w0, w1 int32) {
-	row0, row1 = row0[:len(sums)], row1[:len(sums)]
-	for i := range sums {
-		sums[i] += w0*int32(row0[i]) + w1*int32(row1[i])
-	}
-}
-
-func addRow(sums []int32, row []uint8, w int32) {
-	row = row[:len(sums)]
-	for i := range sums {
-		sums[i] += w * int32(row[i])
+// filterColumns computes all rows of the window from rows of the given stride, the first of which is input row firstRow.
+func (a *axis) filterColumns(out *Image, in []uint8, stride, firstRow int) {
+	for i, first := range a.first {
+		kernels.ResampleColumns(out.row(i), in[(int(first)-firstRow)*stride:], stride, a.weights[i*a.taps:][:a.taps])
 	}
 }
 

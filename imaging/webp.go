@@ -109,6 +109,6 @@ func convertVP8Row(rgb, y, u, v []uint8) {
 		g := (luma - cb*6419>>8 - cr*13320>>8 + 8708) >> 6
 		b := (luma + cb*33050>>8 - 17685) >> 6
 		p := rgb[x*3 : x*3+3 : x*3+3]
-		p[0], p[1], p[2] = clamp8(r), clamp8(g), clamp8(b)
+		p[0], p[1], p[2] = uint8(min(max(r, 0), 255)), uint8(min(max(g, 0), 255)), uint8(min(max(b, 0), 255))
 	}
 }

@@ -1,90 +1,76 @@
 package imaging
 
-import "image"
+import (
+	"image"
 
-// fromYCbCr fills im with m's pixels as libjpeg-turbo computes them from the same planes: "fancy" (triangle filter)
-// chroma upsampling where it has one, 2:1 in either or both directions, and replication elsewhere (4:1:1, 4:1:0),
-// then the 16-bit fixed-point colour conversion (jdsample.c, jdcolor.c).
+	"github.com/bigtransfer/bit/internal/jpeg"
+	"github.com/bigtransfer/bit/internal/kernels"
+)
+
+// fromYCbCr fills im with m's pixels as if a JPEG file held them.
 func fromYCbCr(im *Image, m *image.YCbCr) {
-	up := newChromaRows(m, im.W, im.H)
-	yo := m.YOffset(m.Rect.Min.X, m.Rect.Min.Y)
-	for y := range im.H {
-		cb, cr := up.row(y)
-		convertYCbCrRow(im.row(y), m.Y[yo+y*m.YStride:], cb, cr)
-	}
-}
-
-// chromaRows yields the chroma of an image at full width, row after row.
-type chromaRows struct {
-	planes     [2][]uint8 // Cb, Cr from the image's first pixel on
-	stride     int
-	w, h       int // chroma samples that belong to the image
-	ratio      image.YCbCrSubsampleRatio
-	full       [2][]uint8 // one upsampled row of each
-	sum        []uint16   // a row filtered vertically, times 4
-	hDiv, vDiv int
-}
-
-func newChromaRows(m *image.YCbCr, width, height int) *chromaRows {
-	u := &chromaRows{stride: m.CStride, ratio: m.SubsampleRatio, hDiv: 1, vDiv: 1}
+	across, down := 1, 1
 	switch m.SubsampleRatio {
 	case image.YCbCrSubsampleRatio422:
-		u.hDiv = 2
+		across = 2
 	case image.YCbCrSubsampleRatio420:
-		u.hDiv, u.vDiv = 2, 2
+		across, down = 2, 2
 	case image.YCbCrSubsampleRatio440:
-		u.vDiv = 2
+		down = 2
 	case image.YCbCrSubsampleRatio411:
-		u.hDiv = 4
+		across = 4
 	case image.YCbCrSubsampleRatio410:
-		u.hDiv, u.vDiv = 4, 2
+		across, down = 4, 2
 	}
-	u.w, u.h = (width+u.hDiv-1)/u.hDiv, (height+u.vDiv-1)/u.vDiv
-	co := m.COffset(m.Rect.Min.X, m.Rect.Min.Y)
-	u.planes = [2][]uint8{m.Cb[co:], m.Cr[co:]}
-	if u.hDiv > 1 || u.vDiv > 1 {
-		n := u.w * u.hDiv
-		buf := make([]uint8, 2*n)
-		u.full = [2][]uint8{buf[:n], buf[n:]}
-	}
-	if u.ratio == image.YCbCrSubsampleRatio420 {
-		u.sum = make([]uint16, u.w)
-	}
-	return u
+	w, h := (im.W+across-1)/across, (im.H+down-1)/down
+	yo, co := m.YOffset(m.Rect.Min.X, m.Rect.Min.Y), m.COffset(m.Rect.Min.X, m.Rect.Min.Y)
+	fromPlanes(im, &jpeg.Picture{W: im.W, H: im.H, Colour: jpeg.YCbCr, Planes: []jpeg.Plane{
+		{Pix: m.Y[yo:], Stride: m.YStride, W: im.W, H: im.H, Across: 1, Down: 1},
+		{Pix: m.Cb[co:], Stride: m.CStride, W: w, H: h, Across: across, Down: down},
+		{Pix: m.Cr[co:], Stride: m.CStride, W: w, H: h, Across: across, Down: down},
+	}})
 }
 
-// row returns the Cb and Cr of image row y, valid until the next call.
-func (u *chromaRows) row(y int) (cb, cr []uint8) {
-	var out [2][]uint8
-	for p, plane := range u.planes {
-		cy := y / u.vDiv
-		near := plane[cy*u.stride:][:u.w]
-		// The row that the triangle filter reaches into: above for the upper of two rows, below for the lower. At the
-		// picture's edge that is the near row itself.
-		far := near
-		if u.vDiv == 2 {
-			fy := min(max(cy-1+2*(y&1), 0), u.h-1)
-			far = plane[fy*u.stride:][:u.w]
-		}
-		full := u.full[p]
-		switch {
-		case u.hDiv == 1 && u.vDiv == 1:
-			full = near
-		case u.ratio == image.YCbCrSubsampleRatio440:
-			upsampleV2(full, near, far, y&1)
-		case u.hDiv == 2 && u.w <= 2:
-			// jdsample.c wants more than two samples for its horizontal filters and replicates otherwise.
-			replicate(full, near, 2)
-		case u.ratio == image.YCbCrSubsampleRatio422:
-			upsampleH2(full, near)
-		case u.ratio == image.YCbCrSubsampleRatio420:
-			upsampleH2V2(full, near, far, u.sum)
-		default:
-			replicate(full, near, u.hDiv)
-		}
-		out[p] = full
+// planeRows yields a plane at the picture's full width, row after row, as libjpeg-turbo computes it (jdsample.c): by the
+// "fancy" triangle filter where it has one, 2:1 in either or both directions, and by replication elsewhere (4:1:1, 4:1:0).
+type planeRows struct {
+	*jpeg.Plane
+	full []uint8 // one row
+}
+
+func newPlaneRows(p *jpeg.Plane) planeRows {
+	r := planeRows{Plane: p}
+	if p.Across > 1 || p.Down > 1 {
+		r.full = make([]uint8, p.W*p.Across)
 	}
-	return out[0], out[1]
+	return r
+}
+
+// row returns row y of the picture, valid until the next call.
+func (p *planeRows) row(y int) []uint8 {
+	near := p.Pix[y/p.Down*p.Stride:][:p.W]
+	// The row that the triangle filter reaches into: above for the upper of two rows, below for the lower. At the
+	// picture's edge that is the near row itself.
+	far := near
+	if p.Down == 2 {
+		fy := min(max(y/2-1+2*(y&1), 0), p.H-1)
+		far = p.Pix[fy*p.Stride:][:p.W]
+	}
+	// jdsample.c wants more than two samples for its horizontal filters and replicates otherwise.
+	wide := p.W > 2
+	switch {
+	case p.Across == 1 && p.Down == 1:
+		return near
+	case p.Across == 1 && p.Down == 2:
+		upsampleV2(p.full, near, far, y&1)
+	case p.Across == 2 && p.Down == 1 && wide:
+		upsampleH2(p.full, near)
+	case p.Across == 2 && p.Down == 2 && wide:
+		kernels.UpsampleH2V2(p.full, near, far)
+	default:
+		replicate(p.full, near, p.Across)
+	}
+	return p.full
 }
 
 // replicate writes each sample n times.
@@ -122,45 +108,8 @@ func upsampleV2(out, near, far []uint8, lower int) {
 	}
 }
 
-// upsampleH2V2 computes one row of twice the width, the weights being 9, 3, 3, 1 sixteenths. len(near) >= 2.
-func upsampleH2V2(out, near, far []uint8, sum []uint16) {
-	n := len(near)
-	far, sum = far[:n], sum[:n]
-	for i, v := range near {
-		sum[i] = 3*uint16(v) + uint16(far[i])
-	}
-	out = out[:2*n]
-	prev, cur := uint32(sum[0]), uint32(sum[0])
-	for i := 0; i < n-1; i++ {
-		next := uint32(sum[i+1])
-		o := out[2*i : 2*i+2 : 2*i+2]
-		o[0] = uint8((3*cur + prev + 8) >> 4)
-		o[1] = uint8((3*cur + next + 7) >> 4)
-		prev, cur = cur, next
-	}
-	out[2*n-2] = uint8((3*cur + prev + 8) >> 4)
-	out[2*n-1] = uint8((4*cur + 7) >> 4)
-}
-
-// convertYCbCrRow writes RGB for len(rgb)/3 pixels. The constants are 1.402, 0.34414, 0.71414 and 1.772 times 2^16,
-// as in libjpeg's jdcolor.c (ITU-R BT.601, full range).
+// convertYCbCrRow writes RGB for len(rgb)/3 pixels.
 func convertYCbCrRow(rgb, y, cb, cr []uint8) {
 	n := len(rgb) / 3
-	y, cb, cr = y[:n], cb[:n], cr[:n]
-	for x := range y {
-		luma, u, v := int32(y[x]), int32(cb[x])-128, int32(cr[x])-128
-		r := luma + (91881*v+32768)>>16
-		g := luma + (-22554*u-46802*v+32768)>>16
-		b := luma + (116130*u+32768)>>16
-		p := rgb[x*3 : x*3+3 : x*3+3]
-		p[0], p[1], p[2] = clamp8(r), clamp8(g), clamp8(b)
-	}
-}
-
-// clamp8 limits v to 0..255.
-func clamp8(v int32) uint8 {
-	if uint32(v) > 255 {
-		return uint8(^(v >> 31)) // all ones above the range, zero below it
-	}
-	return uint8(v)
+	kernels.YCbCrToRGB(rgb, y[:n], cb[:n], cr[:n])
 }

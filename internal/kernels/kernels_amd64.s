@@ -10388,3 +10388,601 @@ square:
 square_end:
 	VZEROUPPER
 	RET
+
+DATA idctShuffle<>+0(SB)/1, $0x00
+DATA idctShuffle<>+1(SB)/1, $0x04
+DATA idctShuffle<>+2(SB)/1, $0x08
+DATA idctShuffle<>+3(SB)/1, $0x0c
+DATA idctShuffle<>+4(SB)/1, $0x01
+DATA idctShuffle<>+5(SB)/1, $0x05
+DATA idctShuffle<>+6(SB)/1, $0x09
+DATA idctShuffle<>+7(SB)/1, $0x0d
+DATA idctShuffle<>+8(SB)/1, $0x02
+DATA idctShuffle<>+9(SB)/1, $0x06
+DATA idctShuffle<>+10(SB)/1, $0x0a
+DATA idctShuffle<>+11(SB)/1, $0x0e
+DATA idctShuffle<>+12(SB)/1, $0x03
+DATA idctShuffle<>+13(SB)/1, $0x07
+DATA idctShuffle<>+14(SB)/1, $0x0b
+DATA idctShuffle<>+15(SB)/1, $0x0f
+DATA idctShuffle<>+16(SB)/1, $0x00
+DATA idctShuffle<>+17(SB)/1, $0x04
+DATA idctShuffle<>+18(SB)/1, $0x08
+DATA idctShuffle<>+19(SB)/1, $0x0c
+DATA idctShuffle<>+20(SB)/1, $0x01
+DATA idctShuffle<>+21(SB)/1, $0x05
+DATA idctShuffle<>+22(SB)/1, $0x09
+DATA idctShuffle<>+23(SB)/1, $0x0d
+DATA idctShuffle<>+24(SB)/1, $0x02
+DATA idctShuffle<>+25(SB)/1, $0x06
+DATA idctShuffle<>+26(SB)/1, $0x0a
+DATA idctShuffle<>+27(SB)/1, $0x0e
+DATA idctShuffle<>+28(SB)/1, $0x03
+DATA idctShuffle<>+29(SB)/1, $0x07
+DATA idctShuffle<>+30(SB)/1, $0x0b
+DATA idctShuffle<>+31(SB)/1, $0x0f
+GLOBL idctShuffle<>(SB), RODATA|NOPTR, $32
+
+DATA idctFactors<>+0(SB)/4, $+4433
+DATA idctFactors<>+4(SB)/4, $+4433
+DATA idctFactors<>+8(SB)/4, $+4433
+DATA idctFactors<>+12(SB)/4, $+4433
+DATA idctFactors<>+16(SB)/4, $+4433
+DATA idctFactors<>+20(SB)/4, $+4433
+DATA idctFactors<>+24(SB)/4, $+4433
+DATA idctFactors<>+28(SB)/4, $+4433
+DATA idctFactors<>+32(SB)/4, $-15137
+DATA idctFactors<>+36(SB)/4, $-15137
+DATA idctFactors<>+40(SB)/4, $-15137
+DATA idctFactors<>+44(SB)/4, $-15137
+DATA idctFactors<>+48(SB)/4, $-15137
+DATA idctFactors<>+52(SB)/4, $-15137
+DATA idctFactors<>+56(SB)/4, $-15137
+DATA idctFactors<>+60(SB)/4, $-15137
+DATA idctFactors<>+64(SB)/4, $+6270
+DATA idctFactors<>+68(SB)/4, $+6270
+DATA idctFactors<>+72(SB)/4, $+6270
+DATA idctFactors<>+76(SB)/4, $+6270
+DATA idctFactors<>+80(SB)/4, $+6270
+DATA idctFactors<>+84(SB)/4, $+6270
+DATA idctFactors<>+88(SB)/4, $+6270
+DATA idctFactors<>+92(SB)/4, $+6270
+DATA idctFactors<>+96(SB)/4, $+9633
+DATA idctFactors<>+100(SB)/4, $+9633
+DATA idctFactors<>+104(SB)/4, $+9633
+DATA idctFactors<>+108(SB)/4, $+9633
+DATA idctFactors<>+112(SB)/4, $+9633
+DATA idctFactors<>+116(SB)/4, $+9633
+DATA idctFactors<>+120(SB)/4, $+9633
+DATA idctFactors<>+124(SB)/4, $+9633
+DATA idctFactors<>+128(SB)/4, $-7373
+DATA idctFactors<>+132(SB)/4, $-7373
+DATA idctFactors<>+136(SB)/4, $-7373
+DATA idctFactors<>+140(SB)/4, $-7373
+DATA idctFactors<>+144(SB)/4, $-7373
+DATA idctFactors<>+148(SB)/4, $-7373
+DATA idctFactors<>+152(SB)/4, $-7373
+DATA idctFactors<>+156(SB)/4, $-7373
+DATA idctFactors<>+160(SB)/4, $-20995
+DATA idctFactors<>+164(SB)/4, $-20995
+DATA idctFactors<>+168(SB)/4, $-20995
+DATA idctFactors<>+172(SB)/4, $-20995
+DATA idctFactors<>+176(SB)/4, $-20995
+DATA idctFactors<>+180(SB)/4, $-20995
+DATA idctFactors<>+184(SB)/4, $-20995
+DATA idctFactors<>+188(SB)/4, $-20995
+DATA idctFactors<>+192(SB)/4, $-16069
+DATA idctFactors<>+196(SB)/4, $-16069
+DATA idctFactors<>+200(SB)/4, $-16069
+DATA idctFactors<>+204(SB)/4, $-16069
+DATA idctFactors<>+208(SB)/4, $-16069
+DATA idctFactors<>+212(SB)/4, $-16069
+DATA idctFactors<>+216(SB)/4, $-16069
+DATA idctFactors<>+220(SB)/4, $-16069
+DATA idctFactors<>+224(SB)/4, $-3196
+DATA idctFactors<>+228(SB)/4, $-3196
+DATA idctFactors<>+232(SB)/4, $-3196
+DATA idctFactors<>+236(SB)/4, $-3196
+DATA idctFactors<>+240(SB)/4, $-3196
+DATA idctFactors<>+244(SB)/4, $-3196
+DATA idctFactors<>+248(SB)/4, $-3196
+DATA idctFactors<>+252(SB)/4, $-3196
+DATA idctFactors<>+256(SB)/4, $+2446
+DATA idctFactors<>+260(SB)/4, $+2446
+DATA idctFactors<>+264(SB)/4, $+2446
+DATA idctFactors<>+268(SB)/4, $+2446
+DATA idctFactors<>+272(SB)/4, $+2446
+DATA idctFactors<>+276(SB)/4, $+2446
+DATA idctFactors<>+280(SB)/4, $+2446
+DATA idctFactors<>+284(SB)/4, $+2446
+DATA idctFactors<>+288(SB)/4, $+16819
+DATA idctFactors<>+292(SB)/4, $+16819
+DATA idctFactors<>+296(SB)/4, $+16819
+DATA idctFactors<>+300(SB)/4, $+16819
+DATA idctFactors<>+304(SB)/4, $+16819
+DATA idctFactors<>+308(SB)/4, $+16819
+DATA idctFactors<>+312(SB)/4, $+16819
+DATA idctFactors<>+316(SB)/4, $+16819
+DATA idctFactors<>+320(SB)/4, $+25172
+DATA idctFactors<>+324(SB)/4, $+25172
+DATA idctFactors<>+328(SB)/4, $+25172
+DATA idctFactors<>+332(SB)/4, $+25172
+DATA idctFactors<>+336(SB)/4, $+25172
+DATA idctFactors<>+340(SB)/4, $+25172
+DATA idctFactors<>+344(SB)/4, $+25172
+DATA idctFactors<>+348(SB)/4, $+25172
+DATA idctFactors<>+352(SB)/4, $+12299
+DATA idctFactors<>+356(SB)/4, $+12299
+DATA idctFactors<>+360(SB)/4, $+12299
+DATA idctFactors<>+364(SB)/4, $+12299
+DATA idctFactors<>+368(SB)/4, $+12299
+DATA idctFactors<>+372(SB)/4, $+12299
+DATA idctFactors<>+376(SB)/4, $+12299
+DATA idctFactors<>+380(SB)/4, $+12299
+GLOBL idctFactors<>(SB), RODATA|NOPTR, $384
+
+// func inverseDCTAVX2(dst *uint8, stride int, coefs *int16, table *int32)
+// Requires: AVX, AVX2
+TEXT ·inverseDCTAVX2(SB), NOSPLIT, $0-32
+	MOVQ         coefs+16(FP), AX
+	MOVQ         table+24(FP), CX
+	VPMOVSXWD    (AX), Y0
+	VPMULLD      (CX), Y0, Y0
+	VPMOVSXWD    16(AX), Y1
+	VPMULLD      32(CX), Y1, Y1
+	VPMOVSXWD    32(AX), Y2
+	VPMULLD      64(CX), Y2, Y2
+	VPMOVSXWD    48(AX), Y3
+	VPMULLD      96(CX), Y3, Y3
+	VPMOVSXWD    64(AX), Y4
+	VPMULLD      128(CX), Y4, Y4
+	VPMOVSXWD    80(AX), Y5
+	VPMULLD      160(CX), Y5, Y5
+	VPMOVSXWD    96(AX), Y6
+	VPMULLD      192(CX), Y6, Y6
+	VPMOVSXWD    112(AX), Y7
+	VPMULLD      224(CX), Y7, Y7
+	VPADDD       Y6, Y2, Y8
+	VPMULLD      idctFactors<>+0(SB), Y8, Y8
+	VPMULLD      idctFactors<>+32(SB), Y6, Y6
+	VPADDD       Y6, Y8, Y6
+	VPMULLD      idctFactors<>+64(SB), Y2, Y2
+	VPADDD       Y2, Y8, Y2
+	VPADDD       Y4, Y0, Y8
+	VPSLLD       $0x0d, Y8, Y8
+	MOVL         $+1024, AX
+	VMOVD        AX, X9
+	VPBROADCASTD X9, Y9
+	VPADDD       Y9, Y8, Y8
+	VPSUBD       Y4, Y0, Y0
+	VPSLLD       $0x0d, Y0, Y0
+	MOVL         $+1024, AX
+	VMOVD        AX, X4
+	VPBROADCASTD X4, Y4
+	VPADDD       Y4, Y0, Y0
+	VPADDD       Y2, Y8, Y4
+	VPADDD       Y6, Y0, Y9
+	VPSUBD       Y6, Y0, Y0
+	VPSUBD       Y2, Y8, Y2
+	VPADDD       Y3, Y7, Y6
+	VPADDD       Y1, Y5, Y8
+	VPADDD       Y8, Y6, Y10
+	VPMULLD      idctFactors<>+96(SB), Y10, Y10
+	VPADDD       Y1, Y7, Y11
+	VPMULLD      idctFactors<>+128(SB), Y11, Y11
+	VPADDD       Y3, Y5, Y12
+	VPMULLD      idctFactors<>+160(SB), Y12, Y12
+	VPMULLD      idctFactors<>+192(SB), Y6, Y6
+	VPADDD       Y6, Y10, Y6
+	VPMULLD      idctFactors<>+224(SB), Y8, Y8
+	VPADDD       Y8, Y10, Y8
+	VPMULLD      idctFactors<>+256(SB), Y7, Y7
+	VPADDD       Y11, Y7, Y7
+	VPADDD       Y6, Y7, Y7
+	VPMULLD      idctFactors<>+288(SB), Y5, Y5
+	VPADDD       Y12, Y5, Y5
+	VPADDD       Y8, Y5, Y5
+	VPMULLD      idctFactors<>+320(SB), Y3, Y3
+	VPADDD       Y12, Y3, Y3
+	VPADDD       Y6, Y3, Y3
+	VPMULLD      idctFactors<>+352(SB), Y1, Y1
+	VPADDD       Y11, Y1, Y1
+	VPADDD       Y8, Y1, Y1
+	VPADDD       Y1, Y4, Y6
+	VPSUBD       Y1, Y4, Y1
+	VPADDD       Y3, Y9, Y4
+	VPSUBD       Y3, Y9, Y3
+	VPADDD       Y5, Y0, Y8
+	VPSUBD       Y5, Y0, Y0
+	VPADDD       Y7, Y2, Y5
+	VPSUBD       Y7, Y2, Y2
+	VPSRAD       $0x0b, Y6, Y6
+	VPSRAD       $0x0b, Y4, Y4
+	VPSRAD       $0x0b, Y8, Y8
+	VPSRAD       $0x0b, Y5, Y5
+	VPSRAD       $0x0b, Y2, Y2
+	VPSRAD       $0x0b, Y0, Y0
+	VPSRAD       $0x0b, Y3, Y3
+	VPSRAD       $0x0b, Y1, Y1
+	VPUNPCKLDQ   Y4, Y6, Y7
+	VPUNPCKHDQ   Y4, Y6, Y4
+	VPUNPCKLDQ   Y5, Y8, Y6
+	VPUNPCKHDQ   Y5, Y8, Y5
+	VPUNPCKLDQ   Y0, Y2, Y8
+	VPUNPCKHDQ   Y0, Y2, Y0
+	VPUNPCKLDQ   Y1, Y3, Y2
+	VPUNPCKHDQ   Y1, Y3, Y1
+	VPUNPCKLQDQ  Y6, Y7, Y3
+	VPUNPCKHQDQ  Y6, Y7, Y6
+	VPUNPCKLQDQ  Y5, Y4, Y7
+	VPUNPCKHQDQ  Y5, Y4, Y4
+	VPUNPCKLQDQ  Y2, Y8, Y5
+	VPUNPCKHQDQ  Y2, Y8, Y2
+	VPUNPCKLQDQ  Y1, Y0, Y8
+	VPUNPCKHQDQ  Y1, Y0, Y0
+	VPERM2I128   $0x20, Y5, Y3, Y1
+	VPERM2I128   $0x31, Y5, Y3, Y3
+	VPERM2I128   $0x20, Y2, Y6, Y5
+	VPERM2I128   $0x31, Y2, Y6, Y2
+	VPERM2I128   $0x20, Y8, Y7, Y6
+	VPERM2I128   $0x31, Y8, Y7, Y7
+	VPERM2I128   $0x20, Y0, Y4, Y8
+	VPERM2I128   $0x31, Y0, Y4, Y0
+	VPADDD       Y7, Y6, Y4
+	VPMULLD      idctFactors<>+0(SB), Y4, Y4
+	VPMULLD      idctFactors<>+32(SB), Y7, Y7
+	VPADDD       Y7, Y4, Y7
+	VPMULLD      idctFactors<>+64(SB), Y6, Y6
+	VPADDD       Y6, Y4, Y4
+	VPADDD       Y3, Y1, Y6
+	VPSLLD       $0x0d, Y6, Y6
+	MOVL         $+33685504, AX
+	VMOVD        AX, X9
+	VPBROADCASTD X9, Y9
+	VPADDD       Y9, Y6, Y6
+	VPSUBD       Y3, Y1, Y1
+	VPSLLD       $0x0d, Y1, Y1
+	MOVL         $+33685504, AX
+	VMOVD        AX, X3
+	VPBROADCASTD X3, Y3
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y4, Y6, Y3
+	VPADDD       Y7, Y1, Y9
+	VPSUBD       Y7, Y1, Y1
+	VPSUBD       Y4, Y6, Y4
+	VPADDD       Y8, Y0, Y6
+	VPADDD       Y5, Y2, Y7
+	VPADDD       Y7, Y6, Y10
+	VPMULLD      idctFactors<>+96(SB), Y10, Y10
+	VPADDD       Y5, Y0, Y11
+	VPMULLD      idctFactors<>+128(SB), Y11, Y11
+	VPADDD       Y8, Y2, Y12
+	VPMULLD      idctFactors<>+160(SB), Y12, Y12
+	VPMULLD      idctFactors<>+192(SB), Y6, Y6
+	VPADDD       Y6, Y10, Y6
+	VPMULLD      idctFactors<>+224(SB), Y7, Y7
+	VPADDD       Y7, Y10, Y7
+	VPMULLD      idctFactors<>+256(SB), Y0, Y0
+	VPADDD       Y11, Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VPMULLD      idctFactors<>+288(SB), Y2, Y2
+	VPADDD       Y12, Y2, Y2
+	VPADDD       Y7, Y2, Y2
+	VPMULLD      idctFactors<>+320(SB), Y8, Y8
+	VPADDD       Y12, Y8, Y8
+	VPADDD       Y6, Y8, Y6
+	VPMULLD      idctFactors<>+352(SB), Y5, Y5
+	VPADDD       Y11, Y5, Y5
+	VPADDD       Y7, Y5, Y5
+	VPADDD       Y5, Y3, Y7
+	VPSUBD       Y5, Y3, Y3
+	VPADDD       Y6, Y9, Y5
+	VPSUBD       Y6, Y9, Y6
+	VPADDD       Y2, Y1, Y8
+	VPSUBD       Y2, Y1, Y1
+	VPADDD       Y0, Y4, Y2
+	VPSUBD       Y0, Y4, Y0
+	VPSRAD       $0x12, Y7, Y7
+	VPSRAD       $0x12, Y5, Y5
+	VPSRAD       $0x12, Y8, Y8
+	VPSRAD       $0x12, Y2, Y2
+	VPSRAD       $0x12, Y0, Y0
+	VPSRAD       $0x12, Y1, Y1
+	VPSRAD       $0x12, Y6, Y6
+	VPSRAD       $0x12, Y3, Y3
+	VPACKSSDW    Y5, Y7, Y7
+	VPACKSSDW    Y2, Y8, Y8
+	VPACKUSWB    Y8, Y7, Y7
+	VPSHUFB      idctShuffle<>+0(SB), Y7, Y7
+	VPACKSSDW    Y1, Y0, Y0
+	VPACKSSDW    Y3, Y6, Y6
+	VPACKUSWB    Y6, Y0, Y0
+	VPSHUFB      idctShuffle<>+0(SB), Y0, Y0
+	VPUNPCKLDQ   Y0, Y7, Y1
+	VPUNPCKHDQ   Y0, Y7, Y0
+	MOVQ         dst+0(FP), AX
+	MOVQ         stride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	VMOVLPS      X1, (AX)
+	VMOVHPS      X1, (AX)(CX*1)
+	VMOVLPS      X0, (AX)(CX*2)
+	VMOVHPS      X0, (AX)(DX*1)
+	LEAQ         (AX)(CX*4), AX
+	VEXTRACTI128 $0x01, Y1, X1
+	VEXTRACTI128 $0x01, Y0, X0
+	VMOVLPS      X1, (AX)
+	VMOVHPS      X1, (AX)(CX*1)
+	VMOVLPS      X0, (AX)(CX*2)
+	VMOVHPS      X0, (AX)(DX*1)
+	VZEROUPPER
+	RET
+
+DATA rgbShuffle<>+0(SB)/1, $0x00
+DATA rgbShuffle<>+1(SB)/1, $0x04
+DATA rgbShuffle<>+2(SB)/1, $0x08
+DATA rgbShuffle<>+3(SB)/1, $0x01
+DATA rgbShuffle<>+4(SB)/1, $0x05
+DATA rgbShuffle<>+5(SB)/1, $0x09
+DATA rgbShuffle<>+6(SB)/1, $0x02
+DATA rgbShuffle<>+7(SB)/1, $0x06
+DATA rgbShuffle<>+8(SB)/1, $0x0a
+DATA rgbShuffle<>+9(SB)/1, $0x03
+DATA rgbShuffle<>+10(SB)/1, $0x07
+DATA rgbShuffle<>+11(SB)/1, $0x0b
+DATA rgbShuffle<>+12(SB)/1, $0x80
+DATA rgbShuffle<>+13(SB)/1, $0x80
+DATA rgbShuffle<>+14(SB)/1, $0x80
+DATA rgbShuffle<>+15(SB)/1, $0x80
+DATA rgbShuffle<>+16(SB)/1, $0x00
+DATA rgbShuffle<>+17(SB)/1, $0x04
+DATA rgbShuffle<>+18(SB)/1, $0x08
+DATA rgbShuffle<>+19(SB)/1, $0x01
+DATA rgbShuffle<>+20(SB)/1, $0x05
+DATA rgbShuffle<>+21(SB)/1, $0x09
+DATA rgbShuffle<>+22(SB)/1, $0x02
+DATA rgbShuffle<>+23(SB)/1, $0x06
+DATA rgbShuffle<>+24(SB)/1, $0x0a
+DATA rgbShuffle<>+25(SB)/1, $0x03
+DATA rgbShuffle<>+26(SB)/1, $0x07
+DATA rgbShuffle<>+27(SB)/1, $0x0b
+DATA rgbShuffle<>+28(SB)/1, $0x80
+DATA rgbShuffle<>+29(SB)/1, $0x80
+DATA rgbShuffle<>+30(SB)/1, $0x80
+DATA rgbShuffle<>+31(SB)/1, $0x80
+GLOBL rgbShuffle<>(SB), RODATA|NOPTR, $32
+
+// func yCbCrToRGBAVX2(rgb *uint8, y *uint8, cb *uint8, cr *uint8, pixels int)
+// Requires: AVX, AVX2
+TEXT ·yCbCrToRGBAVX2(SB), NOSPLIT, $0-40
+	MOVQ         rgb+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         cb+16(FP), DX
+	MOVQ         cr+24(FP), BX
+	MOVQ         pixels+32(FP), SI
+	MOVL         $+128, DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $+32768, DI
+	VMOVD        DI, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $+91881, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $-22554, DI
+	VMOVD        DI, X3
+	VPBROADCASTD X3, Y3
+	MOVL         $-46802, DI
+	VMOVD        DI, X4
+	VPBROADCASTD X4, Y4
+	MOVL         $+116130, DI
+	VMOVD        DI, X5
+	VPBROADCASTD X5, Y5
+	VMOVDQU      rgbShuffle<>+0(SB), Y6
+
+pixels:
+	CMPQ         SI, $0x00000008
+	JL           pixels_end
+	VPMOVZXBD    (CX), Y7
+	VPMOVZXBD    (DX), Y8
+	VPMOVZXBD    (BX), Y9
+	VPSUBD       Y0, Y8, Y8
+	VPSUBD       Y0, Y9, Y9
+	VPMULLD      Y2, Y9, Y10
+	VPMULLD      Y3, Y8, Y11
+	VPMULLD      Y4, Y9, Y9
+	VPMULLD      Y5, Y8, Y8
+	VPADDD       Y9, Y11, Y11
+	VPADDD       Y1, Y10, Y10
+	VPSRAD       $0x10, Y10, Y10
+	VPADDD       Y7, Y10, Y10
+	VPADDD       Y1, Y11, Y11
+	VPSRAD       $0x10, Y11, Y11
+	VPADDD       Y7, Y11, Y11
+	VPADDD       Y1, Y8, Y8
+	VPSRAD       $0x10, Y8, Y8
+	VPADDD       Y7, Y8, Y8
+	VPACKSSDW    Y11, Y10, Y10
+	VPACKSSDW    Y8, Y8, Y8
+	VPACKUSWB    Y8, Y10, Y10
+	VPSHUFB      Y6, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X7
+	VMOVDQU      X10, (AX)
+	VMOVQ        X7, 12(AX)
+	VPEXTRD      $0x02, X7, 20(AX)
+	ADDQ         $0x08, CX
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, BX
+	ADDQ         $0x18, AX
+	SUBQ         $0x00000008, SI
+	JMP          pixels
+
+pixels_end:
+	VZEROUPPER
+	RET
+
+// func upsampleH2V2AVX2(dst *uint8, near *uint8, far *uint8, samples int)
+// Requires: AVX, AVX2
+TEXT ·upsampleH2V2AVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         near+8(FP), CX
+	MOVQ         far+16(FP), DX
+	MOVQ         samples+24(FP), BX
+	MOVL         $+196611, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $+524296, SI
+	VMOVD        SI, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $+458759, SI
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+
+samples:
+	CMPQ      BX, $0x00000010
+	JL        samples_end
+	VPMOVZXBW -1(CX), Y3
+	VPMOVZXBW -1(DX), Y4
+	VPMULLW   Y0, Y3, Y3
+	VPADDW    Y4, Y3, Y3
+	VPMOVZXBW (CX), Y4
+	VPMOVZXBW (DX), Y5
+	VPMULLW   Y0, Y4, Y4
+	VPADDW    Y5, Y4, Y4
+	VPMOVZXBW 1(CX), Y5
+	VPMOVZXBW 1(DX), Y6
+	VPMULLW   Y0, Y5, Y5
+	VPADDW    Y6, Y5, Y5
+	VPMULLW   Y0, Y4, Y4
+	VPADDW    Y4, Y3, Y3
+	VPADDW    Y1, Y3, Y3
+	VPSRLW    $0x04, Y3, Y3
+	VPADDW    Y4, Y5, Y5
+	VPADDW    Y2, Y5, Y5
+	VPSRLW    $0x04, Y5, Y5
+	VPSLLW    $0x08, Y5, Y5
+	VPOR      Y5, Y3, Y3
+	VMOVDQU   Y3, (AX)
+	ADDQ      $0x10, CX
+	ADDQ      $0x10, DX
+	ADDQ      $0x20, AX
+	SUBQ      $0x00000010, BX
+	JMP       samples
+
+samples_end:
+	VZEROUPPER
+	RET
+
+// func resampleRowAVX2(dst *uint8, src *uint8, first *int32, pixels int, weights *int32, taps int)
+// Requires: AVX, AVX2
+TEXT ·resampleRowAVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         first+16(FP), DX
+	MOVQ         pixels+24(FP), BX
+	MOVQ         weights+32(FP), SI
+	MOVQ         taps+40(FP), DI
+	MOVL         $+2097152, R8
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+
+pixels:
+	TESTQ   BX, BX
+	JE      end
+	MOVLQSX (DX), R8
+	LEAQ    (R8)(R8*2), R8
+	ADDQ    CX, R8
+	MOVQ    DI, R9
+	VMOVDQA X0, X1
+
+taps:
+	VPMOVZXBD    (R8), X2
+	VPBROADCASTD (SI), X3
+	VPMULLD      X3, X2, X2
+	VPADDD       X2, X1, X1
+	ADDQ         $0x03, R8
+	ADDQ         $0x04, SI
+	DECQ         R9
+	JNE          taps
+	VPSRAD       $0x16, X1, X1
+	VPACKSSDW    X1, X1, X1
+	VPACKUSWB    X1, X1, X1
+	VMOVD        X1, (AX)
+	ADDQ         $0x03, AX
+	ADDQ         $0x04, DX
+	DECQ         BX
+	JMP          pixels
+
+end:
+	VZEROUPPER
+	RET
+
+// func resampleColumnsAVX2(dst *uint8, src *uint8, stride int, cols int, weights *int32, taps int)
+// Requires: AVX, AVX2
+TEXT ·resampleColumnsAVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         stride+16(FP), DX
+	MOVQ         cols+24(FP), BX
+	MOVQ         weights+32(FP), SI
+	MOVQ         taps+40(FP), DI
+	VMOVDQU      resampleOrder<>+0(SB), Y0
+	MOVL         $+2097152, R8
+	VMOVD        R8, X1
+	VPBROADCASTD X1, Y1
+
+cols:
+	CMPQ    BX, $0x00000020
+	JL      cols_end
+	MOVQ    CX, R8
+	MOVQ    SI, R9
+	MOVQ    DI, R10
+	VMOVDQA Y1, Y2
+	VMOVDQA Y1, Y3
+	VMOVDQA Y1, Y4
+	VMOVDQA Y1, Y5
+
+rows:
+	VPBROADCASTD (R9), Y6
+	VPMOVZXBD    (R8), Y7
+	VPMULLD      Y6, Y7, Y7
+	VPADDD       Y7, Y2, Y2
+	VPMOVZXBD    8(R8), Y7
+	VPMULLD      Y6, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VPMOVZXBD    16(R8), Y7
+	VPMULLD      Y6, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VPMOVZXBD    24(R8), Y7
+	VPMULLD      Y6, Y7, Y7
+	VPADDD       Y7, Y5, Y5
+	ADDQ         DX, R8
+	ADDQ         $0x04, R9
+	DECQ         R10
+	JNE          rows
+	VPSRAD       $0x16, Y2, Y2
+	VPSRAD       $0x16, Y3, Y3
+	VPSRAD       $0x16, Y4, Y4
+	VPSRAD       $0x16, Y5, Y5
+	VPACKSSDW    Y3, Y2, Y2
+	VPACKSSDW    Y5, Y4, Y4
+	VPACKUSWB    Y4, Y2, Y2
+	VPERMD       Y2, Y0, Y2
+	VMOVDQU      Y2, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	SUBQ         $0x00000020, BX
+	JMP          cols
+
+cols_end:
+	VZEROUPPER
+	RET
+
+DATA resampleOrder<>+0(SB)/4, $+0
+DATA resampleOrder<>+4(SB)/4, $+4
+DATA resampleOrder<>+8(SB)/4, $+1
+DATA resampleOrder<>+12(SB)/4, $+5
+DATA resampleOrder<>+16(SB)/4, $+2
+DATA resampleOrder<>+20(SB)/4, $+6
+DATA resampleOrder<>+24(SB)/4, $+3
+DATA resampleOrder<>+28(SB)/4, $+7
+GLOBL resampleOrder<>(SB), RODATA|NOPTR, $32

@@ -173,3 +173,28 @@ func multiplyAddsAVX512(x *float32, a float32, b float32, n int)
 //
 //go:noescape
 func transposeAVX512(dst *float32, dstRow int, src *float32, srcRow int, cols int, scale *float32, shift *float32)
+
+// inverseDCTAVX2 is inverseDCTGeneric.
+//
+//go:noescape
+func inverseDCTAVX2(dst *uint8, stride int, coefs *int16, table *int32)
+
+// yCbCrToRGBAVX2 is yCbCrToRGBGeneric for a multiple of 8 pixels.
+//
+//go:noescape
+func yCbCrToRGBAVX2(rgb *uint8, y *uint8, cb *uint8, cr *uint8, pixels int)
+
+// upsampleH2V2AVX2 is upsampleH2V2Generic for a multiple of 16 samples, near, far and dst beginning with the first of them.
+//
+//go:noescape
+func upsampleH2V2AVX2(dst *uint8, near *uint8, far *uint8, samples int)
+
+// resampleRowAVX2 is resampleRowGeneric, except that of each pixel one byte more is read and written.
+//
+//go:noescape
+func resampleRowAVX2(dst *uint8, src *uint8, first *int32, pixels int, weights *int32, taps int)
+
+// resampleColumnsAVX2 is resampleColumnsGeneric for a multiple of 32 columns.
+//
+//go:noescape
+func resampleColumnsAVX2(dst *uint8, src *uint8, stride int, cols int, weights *int32, taps int)

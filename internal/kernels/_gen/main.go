@@ -18,5 +18,6 @@ func main() {
 		multiplyAdds(l)
 		transpose(l)
 	}
+	imageKernels()
 	Generate()
 }
