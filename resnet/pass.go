@@ -111,10 +111,10 @@ func (u *unit) forward(part string) []step {
 		step{u.name + "/conv3", part, u.conv3, u.conv3.Forward})
 }
 
-// newPass lays the network out for input [n,h,w,Channels]. For training every map is kept; for inference maps that
-// are no longer needed give their memory to later ones.
-func (n *Network) newPass(e *nn.Engine, ks *kernels, images, h, w int, train bool) *pass {
-	mem := newArena(train)
+// newPass lays the network out for input [n,h,w,Channels], for training if mem gives each map its own memory. For
+// inference maps that are no longer needed give theirs to later ones, and to those of other passes.
+func (n *Network) newPass(e *nn.Engine, ks *kernels, mem *arena, images, h, w int) *pass {
+	train := mem.separate
 	norm := func(x *nn.Map, name string) *nn.GroupNorm {
 		gamma, beta := n.Param(name+"gamma"), n.Param(name+"beta")
 		var dgamma, dbeta []float32
@@ -203,7 +203,7 @@ func (a *arena) place(r role, n, h, w, c int) *nn.Map {
 		return nn.NewMap(n, h, w, c)
 	}
 	if size := n * h * w * c; len(a.shared[r]) < size {
-		a.shared[r] = make([]float32, size) // earlier, smaller maps of the role keep theirs
+		a.shared[r] = make([]float32, size) // earlier, smaller maps of the role keep what they have
 	}
 	return nn.NewMapOver(n, h, w, c, a.shared[r])
 }

@@ -1,6 +1,7 @@
 package resnet_test
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/bigtransfer/bit/internal/par"
@@ -110,6 +111,34 @@ func TestFreeze(t *testing.T) {
 			}()
 		}
 	})
+}
+
+// TestShapesShareMemory: the partial batch at the end of a run computes in the maps of the whole ones.
+func TestShapesShareMemory(t *testing.T) {
+	pool := par.New(2)
+	defer pool.Close()
+	cfg := smallConfig()
+	p := newNetwork(t, cfg, 13).NewPredictor(pool)
+	spent := func(b batch) int {
+		x, dst := randomInput(1, b.len()), make([]float32, b.n*cfg.Classes)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if err := p.Logits(dst, x, b.n, b.h, b.w); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		return int(after.TotalAlloc - before.TotalAlloc)
+	}
+	whole := batch{16, 128, 128}
+	if got, stem := spent(whole), 16*64*64*cfg.StemWidth*4; got < 2*stem { // and two outputs of units at least
+		t.Fatalf("%v: %d bytes allocated, its maps alone are more than %d", whole, got, 2*stem)
+	}
+	partial := batch{15, 128, 128}
+	got, input := spent(partial), 4*partial.len()
+	t.Logf("%d bytes allocated, of which the input takes %d", got, input)
+	if got > input+input/4 {
+		t.Errorf("%v after %v: %d bytes allocated, want little more than the %d of its input", partial, whole, got, input)
+	}
 }
 
 // TestInput: an input that does not fit is an error that says so, before anything is computed.

@@ -16,7 +16,7 @@ func TestTrainingBytes(t *testing.T) {
 	}
 	tr := net.NewTrainer(par.New(1))
 	for _, c := range []struct{ n, h, w int }{{1, 32, 32}, {2, 33, 47}, {3, 75, 20}} {
-		p := net.newPass(tr.e, tr.ks, c.n, c.h, c.w, true)
+		p := net.newPass(tr.e, tr.ks, newArena(true), c.n, c.h, c.w)
 		values := len(p.input.Data) + len(p.stemOut.Data) + len(p.back.dstem.Data) + len(p.pooled.Data)
 		buffers := map[*float32]int{} // gradients of many maps lie in the same few buffers
 		for i, u := range p.units {

@@ -47,7 +47,7 @@ func (t *Trainer) Forward(x []float32, n, h, w int) ([]float32, error) {
 		t.ks.fold()
 		t.stale = false
 	}
-	p := t.passes.get(n, h, w, func() *pass { return t.net.newPass(t.e, t.ks, n, h, w, true) })
+	p := t.passes.get(n, h, w, func() *pass { return t.net.newPass(t.e, t.ks, newArena(true), n, h, w) })
 	copy(p.input.Data, x)
 	runAll(p.forward)
 	return p.logits.Data, nil
