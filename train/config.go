@@ -75,6 +75,7 @@ type Progress struct {
 	GradientNorm    float64       // of this step, before clipping
 	ImagesPerSecond float64       // running mean, without evaluations
 	Remaining       time.Duration // at that speed
+	Waiting         float64       // share of the time of all steps of this process that passed waiting for data
 }
 
 // Result is the outcome of a finished run.

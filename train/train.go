@@ -142,8 +142,11 @@ func (l *loop) step(ctx context.Context, src source) error {
 	start := time.Now()
 	l.eng.ZeroGrad()
 	loss, correct := 0.0, 0.0
+	waited := time.Duration(0)
 	for last := false; !last; {
+		asked := time.Now()
 		b, err := src.Next(ctx)
+		waited += time.Since(asked)
 		if err != nil {
 			return fmt.Errorf("batch of step %d: %w", l.at.Step, err)
 		}
@@ -162,7 +165,7 @@ func (l *loop) step(ctx context.Context, src source) error {
 	l.at.Step++
 
 	batch := l.cfg.Data.Batch
-	l.meter.add(loss, correct/float64(batch), batch, time.Since(start))
+	l.meter.add(loss, correct/float64(batch), batch, time.Since(start), waited)
 	if l.cfg.OnStep != nil {
 		p := l.meter.progress(l.at.Step, l.cfg.Schedule.Steps())
 		p.StepLoss, p.LearningRate, p.GradientNorm = loss, rate, norm

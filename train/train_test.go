@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
@@ -82,6 +83,57 @@ type repeat struct{ b *data.Batch }
 
 func (r repeat) Next(context.Context) (*data.Batch, error) { return r.b, nil }
 func (r repeat) Skipped() []data.Skipped                   { return nil }
+
+// slow is a source whose batches take their time.
+type slow struct {
+	repeat
+	pause time.Duration
+}
+
+func (s slow) Next(ctx context.Context) (*data.Batch, error) {
+	time.Sleep(s.pause)
+	return s.repeat.Next(ctx)
+}
+
+// The time that a step waits for its data is told apart from the rest: it is at least what the source sleeps, and no more
+// than the whole.
+func TestWaitingIsMeasured(t *testing.T) {
+	ds := cifar(t)
+	cfg := recipe(ds, 1000)
+	var p Progress
+	cfg.OnStep = func(q Progress) { p = q }
+	loader, err := data.NewTrainLoader(cfg.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer loader.Close()
+	b, err := loader.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Last = true
+	pool := par.New(2)
+	defer pool.Close()
+	const pause, steps = 50 * time.Millisecond, 4
+	for _, src := range []source{repeat{b}, slow{repeat{b}, pause}} {
+		l, err := newLoop(tiny(t, 10), pool, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		for range steps {
+			if err := l.step(t.Context(), src); err != nil {
+				t.Fatal(err)
+			}
+		}
+		took := time.Since(start)
+		if _, sleeps := src.(slow); !sleeps && p.Waiting > 0.5 {
+			t.Errorf("%.3f of the time spent waiting for a batch that was there", p.Waiting)
+		} else if least := (steps * pause).Seconds() / took.Seconds(); sleeps && (p.Waiting < least || p.Waiting > 1) {
+			t.Errorf("%.3f of the time spent waiting, want between %.3f and 1", p.Waiting, least)
+		}
+	}
+}
 
 // From the second step on, a step of the loop allocates nothing: forward, loss, backward, norm, update, averaging.
 func TestStepAllocatesNothing(t *testing.T) {

@@ -141,7 +141,7 @@ func (a *app) finetune(ctx context.Context, dir string, o finetuneOptions) error
 	log := newTrainingLog(a.stderr, len(ds.Train), plan.Batch, split)
 	log.attach(&cfg.Options)
 	tuned, result, err := bit.FineTuneOn(ctx, m, ds, cfg)
-	log.clear()
+	log.finish()
 	if err != nil {
 		return err
 	}

@@ -157,7 +157,7 @@ func (a *app) pretrain(ctx context.Context, dir string, o pretrainOptions) error
 	log := newTrainingLog(a.stderr, len(ds.Train), recipe.Batch, split)
 	log.attach(&opt.Options)
 	result, err := pretrain.Run(ctx, net, ds, recipe, opt)
-	log.clear()
+	log.finish()
 	if err != nil {
 		return err
 	}

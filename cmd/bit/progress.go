@@ -61,6 +61,7 @@ type trainingLog struct {
 	split         string // name of the split that is evaluated
 	start         time.Time
 	first         int // the step that this process began with; 0 before the first one
+	last          train.Progress
 }
 
 func newTrainingLog(out *stream, images, batch int, split string) *trainingLog {
@@ -73,6 +74,7 @@ func newTrainingLog(out *stream, images, batch int, split string) *trainingLog {
 func (l *trainingLog) attach(o *train.Options) { o.OnStep, o.OnEvaluate = l.step, l.evaluated }
 
 func (l *trainingLog) step(p train.Progress) {
+	l.last = p
 	if l.first == 0 {
 		if l.first = p.Step; p.Step > 1 {
 			l.println("resumed after step %d", p.Step-1)
@@ -93,6 +95,14 @@ func (l *trainingLog) evaluated(step int, r eval.Result) {
 	l.println("step %d, epoch %.4g, %s: %s  after %s", step, float64(step)/l.stepsPerEpoch, l.split, scores(r), duration(time.Since(l.start)))
 	if !l.out.terminal {
 		l.next = time.Now().Add(logPace)
+	}
+}
+
+// finish removes the progress line and, if steps were taken, says how much of their time the network stood still.
+func (l *trainingLog) finish() {
+	l.clear()
+	if l.first > 0 {
+		l.println("waited for data %.1f %% of the time", 100*l.last.Waiting)
 	}
 }
 

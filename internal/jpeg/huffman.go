@@ -36,9 +36,9 @@ func (d *Decoder) readHuffman(s []byte) error {
 		if n > 256 || len(s) < 17+n {
 			return FormatError("DHT has wrong length")
 		}
-		h := &d.dcMem[id]
+		h := &d.dcMemory[id]
 		if class == 1 {
-			h = &d.acMem[id]
+			h = &d.acMemory[id]
 		}
 		if err := h.build(s[1:17], s[17:17+n]); err != nil {
 			return err

@@ -117,11 +117,12 @@ func (d *Decoder) readScanHeader(s *scan, header []byte) error {
 		if s.start == 0 && s.high == 0 && p.dc == nil || s.end > 0 && p.ac == nil {
 			return FormatError("a scan without its Huffman tables")
 		}
-		p.table = d.quant[p.quant]
-		if p.table == nil {
+		if d.quant[p.quant] == nil {
 			return FormatError("a scan without its quantisation table")
 		}
-		p.seen = true
+		if !p.seen {
+			p.seen, p.table = true, *d.quant[p.quant]
+		}
 		blocks += p.h * p.v
 	}
 	if n > 1 && blocks > 10 { // B.2.3
@@ -197,7 +198,7 @@ func (d *Decoder) readBlock(s *scan, p *part, x, y int) bool {
 		return false
 	}
 	stride := 8 * p.padded.w
-	kernels.InverseDCT(p.plane[8*(y*stride+x):], stride, &d.block, p.table)
+	kernels.InverseDCT(p.plane[8*(y*stride+x):], stride, &d.block, &p.table)
 	return true
 }
 
@@ -350,15 +351,14 @@ func (d *Decoder) refineZeros(block *[64]int16, k, end, zeros int, bit int16) in
 }
 
 // inverseAll makes samples of the coefficients of a progressive file.
-func (d *Decoder) inverseAll() error {
+func (d *Decoder) inverseAll() {
 	for i := range d.frame.components {
 		c := &d.frame.components[i]
 		stride := 8 * c.padded.w
 		for y := range c.padded.h {
 			for x := range c.padded.w {
-				kernels.InverseDCT(c.plane[8*(y*stride+x):], stride, (*[64]int16)(c.coefs[64*(y*c.padded.w+x):]), c.table)
+				kernels.InverseDCT(c.plane[8*(y*stride+x):], stride, (*[64]int16)(c.coefs[64*(y*c.padded.w+x):]), &c.table)
 			}
 		}
 	}
-	return nil
 }
