@@ -71,7 +71,7 @@ func (p plan) time(ctx context.Context, out io.Writer) (*report, error) {
 				}
 				r.Results = append(r.Results, x)
 				far.finish(p.expected(c, n))
-				fmt.Fprintf(out, "%s, %d threads, %s: %s (%v)\n", c, n, level, x, &far)
+				fmt.Fprintf(out, "%s, threads %d, %s: %s (%v)\n", c, n, level, x, &far)
 			}
 		}
 	}
