@@ -164,6 +164,18 @@ func TestNotAnImage(t *testing.T) {
 	}
 }
 
+// TestUnsupportedJPEG: a file that says it is coded arithmetically, or has 12 bits a sample, is not called corrupt.
+func TestUnsupportedJPEG(t *testing.T) {
+	plain := encodeJPEG(t, photo(t, 24, 16))
+	const baseline = "\xff\xc0\x00\x11\x08" // marker, length, bits a sample
+	for what, header := range map[string]string{"arithmetic": "\xff\xc9\x00\x11\x08", "12 bits": "\xff\xc1\x00\x11\x0c"} {
+		data := bytes.Replace(plain, []byte(baseline), []byte(header), 1)
+		if _, err := Decode(data); bytes.Equal(data, plain) || !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: error %v, expected ErrUnsupported that names it", what, err)
+		}
+	}
+}
+
 // TestDamaged flips bytes: any outcome is fine but a panic or an image whose sizes are inconsistent.
 func TestDamaged(t *testing.T) {
 	for name, data := range oneOfEach(t) {
