@@ -93,7 +93,7 @@ type transformed struct {
 
 func newTransformed(e *Engine, ci, co int, taps *[]float32) *transformed {
 	_, panel := kernels.Tile()
-	t := &transformed{e: e, ci: ci, co: co, taps: taps, pos: ci*panel + pad}
+	t := &transformed{e: e, ci: ci, co: co, taps: taps, pos: ci * panel}
 	t.u = make([]float32, ceilDiv(co, panel)*kernels.WinogradPos*t.pos)
 	t.body = t.task
 	return t
@@ -163,7 +163,7 @@ func newWinograd(kernel *transformed, x *Map, norm *GroupNorm, y *Map) *winograd
 	// where U is in the cache too, so that there are enough to keep the threads busy. Else a block's filters are shared
 	// out, and each thread transforms its input.
 	panels, tiles := ceilDiv(kernel.co, panel), w.grid.count
-	resident := len(kernel.u) <= maxResident+panels*kernels.WinogradPos*pad
+	resident := len(kernel.u) <= maxResident
 	fit := maxTransformed
 	if resident {
 		fit = maxTransformed / 3
