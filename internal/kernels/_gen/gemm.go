@@ -76,6 +76,12 @@ func gemm(l level) {
 		})
 		JMP(LabelRef(id + "_start"))
 		Label(id + "_clear")
+		eachRow(func(i int, m Mem) {
+			PREFETCHT0(m)
+			if l.wide() {
+				PREFETCHT0(m.Offset(64))
+			}
+		})
 		for i := range acc {
 			l.zero(acc[i][0])
 			l.zero(acc[i][1])
