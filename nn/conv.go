@@ -38,7 +38,7 @@ func NewConv(k *Kernel, x *Map, norm *GroupNorm, y *Map, shortcut *Map, accumula
 		images = x.N
 	}
 	if !accumulate && k.usesWinograd(images, x.H, x.W) {
-		c.fastForward = newWinograd(k.wantForward(), x, norm, y)
+		c.fastForward = newWinograd(k.e, &k.forward, x, norm, y)
 		c.fastForward.finish = end
 	} else {
 		c.forward = newProduct(k.e, c.gather(), k.Co)
@@ -168,7 +168,7 @@ func (c *Conv) PlanBackward(dy, dx *Map, accumulate, last bool) {
 		c.norm.dy = dx
 	}
 	if !accumulate && k.usesWinograd(dx.N, dx.H, dx.W) {
-		c.fastBackward = newWinograd(k.wantBackward(), dy, nil, dx)
+		c.fastBackward = newWinograd(k.e, &k.backward, dy, nil, dx)
 		if last {
 			c.fastBackward.finish = c.norm
 		}

@@ -18,10 +18,6 @@ type Kernel struct {
 	scale, shift []float32 // [Co]: the standardised kernel is ŵ = w·scale + shift
 	forward      []float32 // panels of ŵ as [Kh·Kw·Ci, Co]
 	backward     []float32 // panels of ŵ as [taps·Co, Ci] for each phase, see phases
-	folded       bool
-
-	// For Winograd's convolution, forward and of the gradient; nil unless a layer wants it.
-	fastForward, fastBackward *transformed
 
 	// The gradient through standardisation.
 	sum, sumW, a, b, c []float32 // [Co]
@@ -53,24 +49,6 @@ func NewKernel(e *Engine, kh, kw, ci, co, stride, pad int, w, dw []float32, epsi
 	return k
 }
 
-// wantForward and wantBackward return the kernel as Winograd's convolution reads it: made at every Fold from now on, and
-// at once if the kernel is folded already.
-func (k *Kernel) wantForward() *transformed { return k.want(&k.fastForward, k.Ci, k.Co, &k.forward) }
-
-func (k *Kernel) wantBackward() *transformed {
-	return k.want(&k.fastBackward, k.Co, k.Ci, &k.backward)
-}
-
-func (k *Kernel) want(t **transformed, ci, co int, taps *[]float32) *transformed {
-	if *t == nil {
-		*t = newTransformed(k.e, ci, co, taps)
-		if k.folded {
-			(*t).run()
-		}
-	}
-	return *t
-}
-
 func (k *Kernel) depth() int { return k.Kh * k.Kw * k.Ci }
 
 // OutSide returns the output side of a convolution over an input side of n.
@@ -95,12 +73,6 @@ func (k *Kernel) Fold() {
 	if len(k.transposes) > 0 {
 		k.e.Pool.For(len(k.transposes), k.transposeT)
 	}
-	for _, t := range []*transformed{k.fastForward, k.fastBackward} {
-		if t != nil {
-			t.run()
-		}
-	}
-	k.folded = true
 }
 
 func (k *Kernel) standardiseTask(thread, i int) {

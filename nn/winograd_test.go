@@ -37,7 +37,7 @@ func TestWinograd(t *testing.T) {
 					norm, in = n.GroupNorm, n.apply(in)
 				}
 				y := NewMap(c.n, c.h, c.w, c.co)
-				f := newWinograd(k.wantForward(), x, norm, y)
+				f := newWinograd(e, &k.forward, x, norm, y)
 				y.moments.reserve()
 				f.finish = &forwardFinish{y, nil, true}
 				f.run()
@@ -93,7 +93,7 @@ func TestWinogradBits(t *testing.T) {
 					for i := range y.Data {
 						y.Data[i] = float32(math.NaN()) // every value is written
 					}
-					newWinograd(k.wantForward(), x, nil, y).run()
+					newWinograd(e, &k.forward, x, nil, y).run()
 					return y.Data
 				}
 				want := run(1, 0, c.n)
@@ -116,7 +116,7 @@ func TestWinogradBits(t *testing.T) {
 // TestWinogradError measures what the layers of R50x1 at 224 pixels lose by it, on inputs as they are in the network:
 // normalised, then through ReLU.
 func TestWinogradError(t *testing.T) {
-	for _, c := range []convCase{{1, 56, 56, 64, 3, 1, 64}, {1, 28, 28, 128, 3, 1, 128}, {1, 14, 14, 256, 3, 1, 256}} {
+	for _, c := range []convCase{{1, 56, 56, 64, 3, 1, 64}, {1, 28, 28, 128, 3, 1, 128}, {1, 14, 14, 256, 3, 1, 256}, {1, 7, 7, 512, 3, 1, 512}} {
 		var want oracle.Map
 		everyLevel(t, func(t *testing.T, e *Engine) {
 			if cpu.Active() == cpu.Generic {
@@ -145,15 +145,15 @@ func TestWinogradError(t *testing.T) {
 				errs[i] = oracle.Error(y.Data, want.V)
 			}
 			t.Logf("%v: relative to the largest output, direct %.1e, in tiles %.1e", c, errs[0], errs[1])
-			if !(errs[1] <= 3e-6) {
-				t.Errorf("%v: off by %.1e of the largest output", c, errs[1])
+			if !(errs[1] <= 3*errs[0]) { // both grow with the square root of the depth
+				t.Errorf("%v: off by %.1e of the largest output, direct products by %.1e: want at most three times that", c, errs[1], errs[0])
 			}
 		})
 	}
 }
 
-// The choice depends on one image's shape and is what was measured: not for the small maps at the end of a network,
-// whose few tiles do not pay for reading the larger kernel; nor for kernels that would take too much memory.
+// The choice depends on one image's shape and is what was measured: not for maps of a tile, whose outputs do not pay for
+// transforming the kernel.
 func TestWinogradPays(t *testing.T) {
 	pool := par.New(1)
 	defer pool.Close()
@@ -161,8 +161,7 @@ func TestWinogradPays(t *testing.T) {
 	for _, c := range []struct {
 		side, channels int
 		want           bool
-	}{{56, 64, true}, {28, 128, true}, {14, 256, true}, {7, 512, false}, {4, 64, false}, {1, 64, false},
-		{56, 192, true}, {28, 384, true}, {14, 768, false}, {30, 768, true}, {28, 512, true}, {30, 1024, false}} {
+	}{{56, 64, true}, {28, 128, true}, {14, 256, true}, {7, 512, true}, {56, 192, true}, {7, 1536, true}, {4, 64, false}, {4, 512, false}, {1, 64, false}} {
 		k := NewKernel(e, 3, 3, c.channels, c.channels, 1, 1, make([]float32, 9*c.channels*c.channels), nil, 0)
 		if got := k.winogradPays(1, c.side, c.side); got != c.want {
 			t.Errorf("%d pixels, %d channels: %v, want %v", c.side, c.channels, got, c.want)

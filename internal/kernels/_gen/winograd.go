@@ -9,7 +9,6 @@ import (
 )
 
 // winograd emits the transforms of Winograd's convolution F(4x4,3x3) with the interpolation points 0, ±√½, ±√2, ∞.
-// The two passes over a tile meet in a table on the stack: 36 vectors do not fit into the registers of any level.
 func winograd(l level) {
 	const from = "func(dst *float32, dstPos, dstRow int, src *float32, %s, %s, %s, cols int)"
 	const to = "func(dst *float32, %s, %s int, src *float32, srcPos, srcRow, %s, cols int)"
@@ -72,22 +71,19 @@ func winogradKernel1D(l level, c winogradConstants, get func(i int) VecVirtual, 
 	put(5, g2)
 	q := get(1)
 	VMULPS(c.third, q, q)
-	r, p := l.vec(), l.vec()
+	r, p, t := l.vec(), l.vec(), l.vec()
 	VMULPS(c.rootSixth, g0, r)
 	VFMADD231PS(c.rootThird, g2, r)
 	VMULPS(c.rootThird, g0, p)
-	VFMADD231PS(c.rootSixth, g2, p)
-	t := l.vec()
+	VFNMSUB231PS(c.rootSixth, g2, p)
 	VADDPS(q, r, t)
 	put(3, t)
 	VSUBPS(q, r, r)
 	put(4, r)
-	VADDPS(q, p, t) // p is here the negative of what it is in Go
-	VSUBPS(p, q, q)
-	put(2, q)
-	VXORPS(p, p, p)
-	VSUBPS(t, p, t)
-	put(1, t)
+	VADDPS(q, p, t)
+	put(2, t)
+	VSUBPS(q, p, p)
+	put(1, p)
 }
 
 // winogradKernelGrad1D emits g = Gᵀ·u for a line of 6, which becomes one of 3.
@@ -188,12 +184,23 @@ func (w winogradTransform) emit(l level) {
 	Pragma("noescape")
 	Doc(w.name + l.suffix + " is " + w.name + "Generic. Strides are in bytes.")
 	c := l.winogradLoad(w)
-	local := AllocLocal(36*l.bytes() + 64)
-	table := GP64()
-	LEAQ(local, table)
-	ADDQ(U8(63), table)
-	ANDQ(I8(-64), table) // no vector of it straddles two lines
-	tableAt := func(i, j int) Mem { return Mem{Base: table, Disp: (6*i + j) * l.bytes()} }
+	// What is between the passes: 18 vectors of a kernel's stay in registers if there are enough, else they go to the stack.
+	var kept [6][6]VecVirtual
+	keep := func(i, j int, v VecVirtual) {
+		kept[i][j] = l.vec()
+		VMOVAPS(v, kept[i][j])
+	}
+	take := func(i, j int) VecVirtual { return kept[i][j] }
+	if !w.taps || !l.wide() {
+		local := AllocLocal(36*l.bytes() + 64)
+		table := GP64()
+		LEAQ(local, table)
+		ADDQ(U8(63), table)
+		ANDQ(I8(-64), table) // no vector of it straddles two lines
+		at := func(i, j int) Mem { return Mem{Base: table, Disp: (6*i + j) * l.bytes()} }
+		keep = func(i, j int, v VecVirtual) { l.store(v, at(i, j), nil) }
+		take = func(i, j int) VecVirtual { return l.load(at(i, j), nil) }
+	}
 
 	// steps[i] of a unit: addresses base + i·unit.
 	steps := func(unit GPVirtual) func(base Register, i int) Mem {
@@ -246,9 +253,9 @@ func (w winogradTransform) emit(l level) {
 			for i := range w.side {
 				if w.forth {
 					w.line(l, c, func(j int) VecVirtual { return l.load(alongPixels(p, j), t) },
-						func(j int, v VecVirtual) { l.store(v, tableAt(i, j), nil) })
+						func(j int, v VecVirtual) { keep(i, j, v) })
 				} else {
-					w.line(l, c, func(j int) VecVirtual { return l.load(tableAt(i, j), nil) },
+					w.line(l, c, func(j int) VecVirtual { return take(i, j) },
 						func(j int, v VecVirtual) { l.store(v, alongPixels(p, j), t) })
 				}
 				if i == w.side-1 {
@@ -267,11 +274,11 @@ func (w winogradTransform) emit(l level) {
 			LEAQ(Mem{Base: outer, Index: off, Scale: 1}, p)
 			for j := range 6 {
 				if w.forth {
-					w.line(l, c, func(i int) VecVirtual { return l.load(tableAt(i, j), nil) },
+					w.line(l, c, func(i int) VecVirtual { return take(i, j) },
 						func(i int, v VecVirtual) { l.store(v, alongRows(p, i), t) })
 				} else {
 					w.line(l, c, func(i int) VecVirtual { return l.load(alongRows(p, i), t) },
-						func(i int, v VecVirtual) { l.store(v, tableAt(i, j), nil) })
+						func(i int, v VecVirtual) { keep(i, j, v) })
 				}
 				if j < 5 {
 					ADDQ(pos, p)
