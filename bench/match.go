@@ -149,7 +149,7 @@ func takeTurns(ctx context.Context, s settings, workers []*worker, sides []*side
 	}
 	for i, w := range workers {
 		sides[i].Median = median(sides[i].Seconds)
-		sides[i].Memory = peakMemory(w.cmd.Process.Pid)
+		sides[i].Memory = machine.PeakMemory(w.cmd.Process.Pid)
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func (p plan) expected(c benchCase, threads int) float64 {
 func (p plan) time(ctx context.Context, out io.Writer) (*report, error) {
 	r := &report{Time: time.Now(), CPU: machine.CPU(), Cores: runtime.NumCPU()}
 	defer r.finish()
-	p.cases = fitting(p.cases, freeMemory(), out)
+	p.cases = fitting(p.cases, machine.FreeMemory(), out)
 	far := progress{steps: len(p.cases) * len(p.levels) * len(p.threads), begun: time.Now()}
 	for _, c := range p.cases {
 		for _, n := range p.threads {

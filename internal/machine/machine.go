@@ -1,4 +1,5 @@
-// Package machine measures what a machine can do at most, with the engine's own kernels: multiply-adds and copying.
+// Package machine measures what a machine can do at most, with the engine's own kernels: multiply-adds and copying. It also
+// tells what the system says of processor and memory.
 package machine
 
 import (
