@@ -27,6 +27,12 @@ func (t *Trainer) Activations() map[string]*nn.Map {
 	return maps
 }
 
+// LastLogits returns the logits that the last pass left behind.
+func (p *Predictor) LastLogits() []float32 { return p.passes.last.logits.Data }
+
+// LastLogits returns the logits that the last pass left behind.
+func (t *Trainer) LastLogits() []float32 { return t.passes.last.logits.Data }
+
 // Features returns the pooled features of the last Forward.
 func (t *Trainer) Features() []float32 { return t.passes.last.features.Data }
 

@@ -1,6 +1,8 @@
 package resnet
 
 import (
+	"context"
+
 	"github.com/bigtransfer/bit/internal/par"
 	"github.com/bigtransfer/bit/nn"
 )
@@ -69,8 +71,8 @@ func (p *Predictor) Features(dst, x []float32, n, h, w int) error {
 }
 
 // Profile times every step of Logits for images x [n,h,w,Channels], in each of the given number of runs, after one that
-// is not counted.
-func (p *Predictor) Profile(x []float32, n, h, w, runs int) ([]LayerTime, error) {
+// is not counted. The context can end it between runs.
+func (p *Predictor) Profile(ctx context.Context, x []float32, n, h, w, runs int) ([]LayerTime, error) {
 	pass, err := p.load(x, n, h, w)
 	if err != nil {
 		return nil, err
@@ -78,6 +80,9 @@ func (p *Predictor) Profile(x []float32, n, h, w, runs int) ([]LayerTime, error)
 	runAll(pass.forward)
 	prof := &profiler{}
 	for range runs {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		prof.run(pass.forward)
 	}
 	return prof.result(), nil

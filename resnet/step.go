@@ -2,7 +2,9 @@ package resnet
 
 import (
 	"fmt"
+	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bigtransfer/bit/nn"
@@ -16,7 +18,8 @@ type step struct {
 }
 
 const (
-	partFold    = "kernels" // all kernels standardised and packed
+	partClear   = "clear" // all gradients set to zero
+	partFold    = "fold"  // all kernels standardised and packed
 	partForward = string(nn.Forward)
 	partInput   = string(nn.InputGradient)
 	partKernel  = string(nn.KernelGradient)
@@ -30,9 +33,10 @@ func runAll(steps []step) {
 
 // LayerTime is what a layer took in one direction, in a profile.
 type LayerTime struct {
-	Layer     string  `json:"layer"`               // "root/conv", "block1/unit01/gn2", "head"
-	Part      string  `json:"part"`                // "forward", "input gradient", "kernel gradient"
-	Shape     string  `json:"shape,omitempty"`     // of a convolution: "3x3/1 64-64 on 56x56", kernel/stride, channels in-out, output
+	Layer     string  `json:"layer"`               // "root/conv", "block1/unit01/gn2", "head"; "gradients" and "kernels" are all of them
+	Kind      string  `json:"kind"`                // of a convolution kernel/stride: "3x3/1"; else "gn", "norm", "pool", "mean", "head", …
+	Part      string  `json:"part"`                // "forward", "input gradient", "kernel gradient"; "clear", "fold"
+	Shape     string  `json:"shape,omitempty"`     // of a convolution: "3x3/1 64-64 on 56x56": kernel/stride, channels in-out, output
 	Algorithm string  `json:"algorithm,omitempty"` // of a convolution: "direct", "F(4x4,3x3)"
 	MACs      int64   `json:"macs"`                // multiply-accumulates of a direct product, for the whole batch
 	Seconds   float64 `json:"seconds"`             // median
@@ -53,10 +57,14 @@ func (p *profiler) run(steps []step) {
 		at := slices.IndexFunc(p.layers, func(l LayerTime) bool { return l.Layer == s.layer && l.Part == s.part })
 		if at < 0 {
 			at = len(p.layers)
-			l := LayerTime{Layer: s.layer, Part: s.part}
+			l := LayerTime{Layer: s.layer, Part: s.part, Kind: strings.TrimRight(path.Base(s.layer), "0123456789")}
 			if s.conv != nil {
 				g := s.conv.Geometry()
-				l.Shape = fmt.Sprintf("%dx%d/%d %d-%d on %dx%d", g.Kh, g.Kw, g.Stride, g.Ci, g.Co, g.H, g.W)
+				kernel := fmt.Sprintf("%dx%d/%d", g.Kh, g.Kw, g.Stride)
+				l.Shape = fmt.Sprintf("%s %d-%d on %dx%d", kernel, g.Ci, g.Co, g.H, g.W)
+				if s.layer != "head" { // the size of its map sets it apart from other 1x1 kernels
+					l.Kind = kernel
+				}
 				l.MACs = g.MACs()
 				l.Algorithm = s.conv.Algorithm(nn.Half(s.part))
 			}

@@ -1,6 +1,7 @@
 package resnet
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/bigtransfer/bit/internal/par"
@@ -64,16 +65,21 @@ func (t *Trainer) Backward(dlogits []float32) {
 	runAll(p.back.steps)
 }
 
-// Profile times every step of Forward and Backward for a batch of images x [n,h,w,Channels], in each of the given number
-// of runs, after one that is not counted. Gradients are left behind.
-func (t *Trainer) Profile(x, dlogits []float32, n, h, w, runs int) ([]LayerTime, error) {
+// Profile times every step of ZeroGrad, Forward and Backward for a batch of images x [n,h,w,Channels], in each of the given
+// number of runs, after one that is not counted. The gradients of the last are left behind. The context can end it
+// between runs.
+func (t *Trainer) Profile(ctx context.Context, x, dlogits []float32, n, h, w, runs int) ([]LayerTime, error) {
 	if _, err := t.Forward(x, n, h, w); err != nil {
 		return nil, err
 	}
 	t.Backward(dlogits)
 	p, prof := t.passes.last, &profiler{}
 	for range runs {
-		prof.run([]step{{"all", partFold, nil, t.ks.fold}})
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		prof.run([]step{{"gradients", partClear, nil, t.ZeroGrad}, {"kernels", partFold, nil, t.ks.fold}})
+		t.stale = false
 		prof.run(p.forward)
 		copy(p.back.dlogits.Data, dlogits)
 		prof.run(p.back.steps)
