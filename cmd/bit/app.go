@@ -100,6 +100,7 @@ what training writes.
 		a.newPretrainCommand(),
 		a.newEvaluateCommand(),
 		a.newInfoCommand(),
+		a.newBenchCommand(),
 		a.newVerifyCommand(),
 	)
 	for _, cmd := range root.Commands() {

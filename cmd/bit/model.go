@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bigtransfer/bit"
+	"github.com/bigtransfer/bit/resnet"
 )
 
 // modelOptions are the flags of every command that runs a model.
@@ -45,8 +46,14 @@ const maxGarbage = 256 << 20
 // openClassifier opens a model that is neither trained nor saved, and bounds the garbage beside it.
 func openClassifier(ctx context.Context, o bit.Opener, ref string) (*bit.Classifier, error) {
 	m, err := o.OpenClassifier(ctx, ref)
-	if err == nil && os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(max(1, min(100, 100*maxGarbage/(4*m.Config().NumParams()))))
+	if err == nil {
+		boundGarbage(m.Config())
 	}
 	return m, err
+}
+
+func boundGarbage(c resnet.Config) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(max(1, min(100, 100*maxGarbage/(4*c.NumParams()))))
+	}
 }
