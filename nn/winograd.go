@@ -117,7 +117,7 @@ func newWinograd(e *Engine, taps *[]float32, x *Map, norm *GroupNorm, y *Map) *w
 	// Blocks as large as the cache allows, in whole tiles of the kernel, but enough of them to keep the threads busy, unless
 	// that made them small: then a block's filters are shared out, and each thread transforms its input.
 	tiles, panels := w.grid.count, ceilDiv(w.co, panel)
-	fit := maxTransformed / (kernels.WinogradPos * w.ld)
+	fit := max(maxTransformed/(kernels.WinogradPos*w.ld), minTiles)
 	if threads > 1 {
 		fit = min(fit, max(tiles/(2*threads), minTiles))
 	}
@@ -142,7 +142,7 @@ func newWinograd(e *Engine, taps *[]float32, x *Map, norm *GroupNorm, y *Map) *w
 }
 
 // minTiles is the number of tiles of a block from which on making U is a small part of the work.
-const minTiles = 42
+const minTiles = 56
 
 func (w *winograd) run() {
 	w.padded.fill()
