@@ -21,6 +21,10 @@ type Conv struct {
 	finisher     func(thread, i int)
 }
 
+// smallBatch is the number of images for which inference chooses its algorithms, whatever their number. A single image
+// loses little where it would have chosen otherwise: 0.1 ms in each layer of 512 channels on 4x4 pixels.
+const smallBatch = 4
+
 // NewConv plans the convolution of x, through norm and ReLU if norm is not nil, into y.
 // With moments, y's statistics are taken for the GroupNorm that reads it; with shortcut, it is added to y.
 func NewConv(k *Kernel, x *Map, norm *GroupNorm, y *Map, shortcut *Map, accumulate, moments bool) *Conv {
@@ -33,7 +37,7 @@ func NewConv(k *Kernel, x *Map, norm *GroupNorm, y *Map, shortcut *Map, accumula
 		y.moments.reserve()
 	}
 	training := k.dw != nil
-	images := 1
+	images := smallBatch
 	if training {
 		images = x.N
 	}

@@ -88,33 +88,35 @@ func (g *GroupNorm) Prepare() { g.e.Pool.For(g.x.N*groupParts, g.prepare) }
 func (g *GroupNorm) prepareTask(_, i int) {
 	image, g0, g1 := g.part(i)
 	m, per := &g.x.moments, g.channels/g.groups
+	count := float64(m.blocks.pixels * per)
 	for group := g0; group < g1; group++ {
 		// Two passes over the pieces, in double precision: the mean, then squared distances from it.
 		total := 0.0
 		for part := range m.blocks.parts {
-			rows, first := float64(m.blocks.pieceRows(part)), (image*m.blocks.parts+part)*g.channels
-			for c := first + group*per; c < first+(group+1)*per; c++ {
-				total += rows*float64(m.pivot[c]) + float64(m.sum[c])
+			rows, at := float64(m.blocks.pieceRows(part)), (image*m.blocks.parts+part)*g.channels+group*per
+			pivots, sums := m.pivot[at:][:per], m.sum[at:][:per]
+			for c, pivot := range pivots {
+				total += rows*float64(pivot) + float64(sums[c])
 			}
 		}
-		count := float64(m.blocks.pixels * per)
 		mean := total / count
 		squares := 0.0
 		for part := range m.blocks.parts {
-			rows, first := float64(m.blocks.pieceRows(part)), (image*m.blocks.parts+part)*g.channels
-			for c := first + group*per; c < first+(group+1)*per; c++ {
-				sum := float64(m.sum[c])
-				d := float64(m.pivot[c]) - mean
-				squares += float64(m.sumSq[c]) + 2*d*sum + rows*d*d
+			rows, at := float64(m.blocks.pieceRows(part)), (image*m.blocks.parts+part)*g.channels+group*per
+			pivots, sums, sumsSq := m.pivot[at:][:per], m.sum[at:][:per], m.sumSq[at:][:per]
+			for c, pivot := range pivots {
+				d := float64(pivot) - mean
+				squares += float64(sumsSq[c]) + d*(2*float64(sums[c])+rows*d)
 			}
 		}
 		rstd := 1 / math.Sqrt(max(squares/count, 0)+g.epsilon)
 		g.rstd[image*g.groups+group] = rstd
-		for c := group * per; c < (group+1)*per; c++ {
-			scale := float64(g.gamma[c]) * rstd
-			g.scale[image*g.channels+c] = float32(scale)
-			g.shift[image*g.channels+c] = float32(float64(g.beta[c]) - mean*scale)
-			g.mean[image*g.channels+c] = float32(mean)
+		gamma, beta := g.gamma[group*per:][:per], g.beta[group*per:][:per]
+		at, mean32 := image*g.channels+group*per, float32(mean)
+		scales, shifts, means := g.scale[at:][:per], g.shift[at:][:per], g.mean[at:][:per]
+		for c := range scales {
+			scale := float64(gamma[c]) * rstd
+			scales[c], shifts[c], means[c] = float32(scale), float32(float64(beta[c])-mean*scale), mean32
 		}
 	}
 }

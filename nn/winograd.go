@@ -51,8 +51,8 @@ func (k *Kernel) usesWinograd(images, h, w int) bool {
 	return k.winogradFits() && (use == WinogradAlways || use == WinogradWhereItPays && k.winogradPays(images, h, w))
 }
 
-// winogradPays decides from shapes alone; for inference from those of a single image, so that an image's bits do not
-// depend on its batch. The costs are cycles of one thread at AVX-512.
+// winogradPays decides from shapes alone, for inference as for a small batch of the image's, so that an image's bits do
+// not depend on its batch. The costs are cycles of one thread at AVX-512.
 func (k *Kernel) winogradPays(images, h, w int) bool {
 	tiles := float64(images * ceilDiv(h, kernels.WinogradTile) * ceilDiv(w, kernels.WinogradTile))
 	ci, co := float64(k.Ci), float64(k.Co)

@@ -152,8 +152,7 @@ func TestWinogradError(t *testing.T) {
 	}
 }
 
-// The choice depends on one image's shape and is what was measured: not for maps of a tile, whose outputs do not pay for
-// transforming the kernel.
+// The choice of inference depends on an image's shape and is what was measured: not for maps of less than a tile.
 func TestWinogradPays(t *testing.T) {
 	pool := par.New(1)
 	defer pool.Close()
@@ -161,9 +160,9 @@ func TestWinogradPays(t *testing.T) {
 	for _, c := range []struct {
 		side, channels int
 		want           bool
-	}{{56, 64, true}, {28, 128, true}, {14, 256, true}, {7, 512, true}, {56, 192, true}, {7, 1536, true}, {4, 64, false}, {4, 512, false}, {1, 64, false}} {
+	}{{56, 64, true}, {28, 128, true}, {14, 256, true}, {7, 512, true}, {56, 192, true}, {7, 1536, true}, {4, 64, true}, {4, 512, true}, {3, 512, false}, {2, 256, false}, {1, 64, false}} {
 		k := NewKernel(e, 3, 3, c.channels, c.channels, 1, 1, make([]float32, 9*c.channels*c.channels), nil, 0)
-		if got := k.winogradPays(1, c.side, c.side); got != c.want {
+		if got := k.winogradPays(smallBatch, c.side, c.side); got != c.want {
 			t.Errorf("%d pixels, %d channels: %v, want %v", c.side, c.channels, got, c.want)
 		}
 		k.Stride = 2
