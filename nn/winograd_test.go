@@ -113,40 +113,47 @@ func TestWinogradBits(t *testing.T) {
 	}
 }
 
-// TestWinogradError measures what the layers of R50x1 at 224 pixels lose by it, on inputs as they are in the network:
-// normalised, then through ReLU.
+// TestWinogradError measures what the layers of R50x1 at 224 pixels lose by it in each half, on inputs as they are in the
+// network: through ReLU.
 func TestWinogradError(t *testing.T) {
-	for _, c := range []convCase{{1, 56, 56, 64, 3, 1, 64}, {1, 28, 28, 128, 3, 1, 128}, {1, 14, 14, 256, 3, 1, 256}, {1, 7, 7, 512, 3, 1, 512}} {
-		var want oracle.Map
+	const images = 4
+	for _, c := range []convCase{{images, 56, 56, 64, 3, 1, 64}, {images, 28, 28, 128, 3, 1, 128}, {images, 14, 14, 256, 3, 1, 256}, {images, 7, 7, 512, 3, 1, 512}} {
+		r := rand.New(rand.NewPCG(9, uint64(c.ci)))
+		x, dy, w := randomMap(r, images, c.h, c.w, c.ci), randomMap(r, images, c.h, c.w, c.co), random(r, 9*c.ci*c.co)
+		for i, v := range x.Data {
+			x.Data[i] = max(0, v)
+		}
+		twin := oracle.Conv{Kh: 3, Kw: 3, Ci: c.ci, Co: c.co, Stride: 1, Pad: 1, W: oracle.Wide(w)}
+		want := twin.Forward(wide(x))
+		wantX, wantW := twin.Backward(wide(x), wide(dy))
 		everyLevel(t, func(t *testing.T, e *Engine) {
 			if cpu.Active() == cpu.Generic {
 				return // slow in plain Go, and the formulas are the same
 			}
-			r := rand.New(rand.NewPCG(9, uint64(c.ci)))
-			k, w := predictorKernel(r, e, c)
-			x, y := NewMap(1, c.h, c.w, c.ci), NewMap(1, c.h, c.w, c.co)
-			for i := range x.Data {
-				x.Data[i] = max(0, float32(r.NormFloat64()))
-			}
-			if want.V == nil {
-				want = c.twin(oracle.Wide(w)).Forward(wide(x))
-			}
-			var errs [2]float64
-			for i, on := range []bool{false, true} {
-				e.Winograd = WinogradNever
-				if on {
-					e.Winograd = WinogradWhereItPays
-				}
+			errs := map[WinogradUse][3]float64{}
+			for _, use := range []WinogradUse{WinogradNever, WinogradWhereItPays} {
+				e.Winograd = use
+				k := NewKernel(e, 3, 3, c.ci, c.co, 1, 1, w, make([]float32, len(w)), 0)
+				k.Fold()
+				y, dx := NewMap(images, c.h, c.w, c.co), NewMap(images, c.h, c.w, c.ci)
 				conv := NewConv(k, x, nil, y, nil, false, false)
-				if (conv.fastForward != nil) != on {
-					t.Fatalf("%v: in transformed tiles: %v, want %v", c, conv.fastForward != nil, on)
+				conv.PlanBackward(dy, dx, false, false)
+				for _, half := range []Half{Forward, InputGradient, KernelGradient} {
+					if fast := conv.Algorithm(half) != "direct"; fast != (use != WinogradNever) {
+						t.Fatalf("%v: %s in transformed tiles: %v", c, half, fast)
+					}
 				}
 				conv.Forward()
-				errs[i] = oracle.Error(y.Data, want.V)
+				conv.BackwardKernel(dy, make([]float32, conv.GradScratch()))
+				conv.BackwardInput()
+				errs[use] = [3]float64{oracle.Error(y.Data, want.V), oracle.Error(dx.Data, wantX.V), oracle.Error(k.dw, wantW)}
 			}
-			t.Logf("%v: relative to the largest output, direct %.1e, in tiles %.1e", c, errs[0], errs[1])
-			if !(errs[1] <= 3*errs[0]) { // both grow with the square root of the depth
-				t.Errorf("%v: off by %.1e of the largest output, direct products by %.1e: want at most three times that", c, errs[1], errs[0])
+			for i, half := range []Half{Forward, InputGradient, KernelGradient} {
+				direct, tiles := errs[WinogradNever][i], errs[WinogradWhereItPays][i]
+				t.Logf("%v %s: relative to the largest value, direct %.1e, in tiles %.1e", c, half, direct, tiles)
+				if !(tiles <= 3*direct) { // both grow with the square root of the depth
+					t.Errorf("%v %s: off by %.1e of the largest value, direct products by %.1e: want at most three times that", c, half, tiles, direct)
+				}
 			}
 		})
 	}

@@ -305,3 +305,42 @@ func BenchmarkWinogradOutput(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkWinogradOutputGrad(b *testing.B) {
+	for _, s := range []shape{{14, 32}, {7, 32}, {4, 32}} {
+		eachLevelOf(b, fmt.Sprintf("%dx%d", s.rows, s.cols), func(b *testing.B) {
+			src, pos := randomValues(16*s.rows*s.cols), s.rows*s.cols+16
+			dst := make([]float32, 36*pos)
+			b.SetBytes(int64(4 * 36 * s.rows * s.cols))
+			for b.Loop() {
+				WinogradOutputGrad(dst, pos, s.cols, src, 4*s.rows*s.cols, s.cols, s.rows, s.cols)
+			}
+		})
+	}
+}
+
+func BenchmarkWinogradKernel(b *testing.B) {
+	for _, s := range []shape{{64, 32}, {32, 32}} { // input channels and one panel of filters
+		eachLevelOf(b, fmt.Sprintf("%dx%d", s.rows, s.cols), func(b *testing.B) {
+			n := s.rows * s.cols
+			src, dst := randomValues(9*n), make([]float32, 36*(n+16))
+			b.SetBytes(int64(4 * 36 * n))
+			for b.Loop() {
+				WinogradKernel(dst, n+16, 0, src, n, 0, 1, n)
+			}
+		})
+	}
+}
+
+func BenchmarkWinogradKernelGrad(b *testing.B) {
+	for _, s := range []shape{{64, 64}, {64, 32}} { // channels of one task
+		eachLevelOf(b, fmt.Sprintf("%dx%d", s.rows, s.cols), func(b *testing.B) {
+			n := s.rows * s.cols
+			src, dst := randomValues(36*(n+16)), make([]float32, 9*n)
+			b.SetBytes(int64(4 * 36 * n))
+			for b.Loop() {
+				WinogradKernelGrad(dst, n, s.cols, src, n+16, s.cols, s.rows, s.cols)
+			}
+		})
+	}
+}
