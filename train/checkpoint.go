@@ -14,6 +14,7 @@ import (
 
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/internal/atomicfile"
 	"github.com/bigtransfer/bit/internal/safetensors"
 	"github.com/bigtransfer/bit/resnet"
 )
@@ -182,7 +183,7 @@ func (l *loop) save(name string) error {
 		return nil
 	}
 	path := filepath.Join(l.cfg.Dir, name)
-	err := replaceFile(path, func(w io.Writer) error { return writeTensors(w, l.meta(), l.tensors()) })
+	err := atomicfile.Replace(path, func(w io.Writer) error { return writeTensors(w, l.meta(), l.tensors()) })
 	if err != nil {
 		return fmt.Errorf("checkpoint %s after step %d not saved: %w", path, l.at.Step, err)
 	}
@@ -297,38 +298,4 @@ func (saved identity) differences(wanted identity) []Difference {
 	}
 	slices.SortFunc(diff, func(a, b Difference) int { return strings.Compare(a.Field, b.Field) })
 	return diff
-}
-
-// replaceFile writes a file so that, whatever happens, path holds either its old content or all of the new.
-func replaceFile(path string, write func(io.Writer) error) (err error) {
-	temp := path + ".tmp" // a fixed name: what a kill leaves behind, the next save overwrites
-	f, err := os.Create(temp)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(temp)
-		}
-	}()
-	if err = write(f); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(temp, path); err != nil {
-		return err
-	}
-	// The rename itself survives a power cut only when the directory is synced. Some systems cannot sync one, and
-	// there the file is as safe as they allow.
-	if dir, openErr := os.Open(filepath.Dir(path)); openErr == nil {
-		dir.Sync()
-		dir.Close()
-	}
-	return nil
 }

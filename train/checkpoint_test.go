@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -330,29 +329,6 @@ func TestTensorsOfOtherShape(t *testing.T) {
 		if err := readTensors(f, tensors); err == nil || err.Error() != want {
 			t.Errorf("error %v, want %s", err, want)
 		}
-	}
-}
-
-// A save that fails leaves the last one as it was and nothing beside it.
-func TestFailedSave(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, LastFile)
-	if err := os.WriteFile(path, []byte("old"), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	full := errors.New("no space left on device")
-	err := replaceFile(path, func(w io.Writer) error {
-		w.Write([]byte("half of the new"))
-		return full
-	})
-	if !errors.Is(err, full) {
-		t.Errorf("error %v, want %v", err, full)
-	}
-	if content, _ := os.ReadFile(path); string(content) != "old" {
-		t.Errorf("the file holds %q, want what it held", content)
-	}
-	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
-		t.Errorf("%d files, want 1: %v", len(entries), entries)
 	}
 }
 
