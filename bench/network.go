@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"math"
@@ -57,11 +58,7 @@ func writeNetwork(dir, name string, net *resnet.Network, forPeer bool) (files, e
 		return f, nil
 	}
 	f.onnx = filepath.Join(dir, name+".onnx")
-	out, err := os.Create(f.onnx)
-	if err != nil {
-		return f, err
-	}
-	return f, errors.Join(onnx.Write(out, net), out.Close())
+	return f, onnx.Save(context.Background(), f.onnx, net, onnx.Options{Input: onnx.Images})
 }
 
 // remove deletes the files.

@@ -53,14 +53,18 @@ type builder struct {
 	net *resnet.Network
 }
 
-// build returns the graph of a network, from images [N,Channels,H,W] to logits [N,Classes].
-func build(net *resnet.Network) graph {
+// build returns the graph of a network from its input to logits [N,Classes].
+func build(net *resnet.Network, o Options) (graph, error) {
 	b := builder{net: net}
+	images, err := b.preprocess(o)
+	if err != nil {
+		return graph{}, err
+	}
 	b.ints(groupShape, 0, net.Groups, -1) // 0 keeps N
 	b.floats(groupScale, func() []float32 { return slices.Repeat([]float32{1}, net.Groups) }, net.Groups)
 	b.floats(groupShift, func() []float32 { return make([]float32, net.Groups) }, net.Groups)
 
-	x := b.conv(resnet.StemKernel, Input, 2)
+	x := b.conv(resnet.StemKernel, images, 2)
 	// BiT pads with zeros, which win over negative values; the pool's own padding is with -Inf. ONNX Runtime takes the
 	// two for the same and merges a Pad into the pool (core/optimizer/pad_fusion.cc), but not one that names its axes.
 	pads, axes := b.ints("root/pads", 1, 1, 1, 1), b.ints("root/axes", 2, 3)
@@ -75,7 +79,7 @@ func build(net *resnet.Network) graph {
 	x = b.node("GlobalAveragePool", "features/mean", []string{x})
 	x = b.node("Flatten", "features", []string{x})
 	b.node("Gemm", Output, []string{x, b.param(resnet.HeadKernel), b.param(resnet.HeadBias)})
-	return b.graph
+	return b.graph, nil
 }
 
 // unit appends a pre-activation bottleneck. The projection, if any, reads what conv1 reads.

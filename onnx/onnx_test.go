@@ -2,15 +2,23 @@ package onnx
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
+	"io"
+	"maps"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/resnet"
 )
 
@@ -87,13 +95,23 @@ func small(t *testing.T) *resnet.Network {
 	return net
 }
 
-func TestWrittenModelIsConnected(t *testing.T) {
-	net := small(t)
-	var file bytes.Buffer
-	if err := Write(&file, net); err != nil {
+// written returns the file of a model.
+func written(t *testing.T, net *resnet.Network, o Options) []byte {
+	t.Helper()
+	m, err := encode(net, o, "")
+	if err != nil {
 		t.Fatal(err)
 	}
-	model := fields(t, file.Bytes())
+	var file bytes.Buffer
+	if err := m.writeTo(&file); err != nil {
+		t.Fatal(err)
+	}
+	return file.Bytes()
+}
+
+func TestWrittenModelIsConnected(t *testing.T) {
+	net := small(t)
+	model := fields(t, written(t, net, Options{Input: Images}))
 	if v := number(t, model[1][0]); v != 8 {
 		t.Errorf("IR version %d, want 8", v)
 	}
@@ -160,14 +178,10 @@ func TestWrittenModelIsConnected(t *testing.T) {
 }
 
 func TestWrittenStrides(t *testing.T) {
-	var file bytes.Buffer
-	if err := Write(&file, small(t)); err != nil {
-		t.Fatal(err)
-	}
 	strided := map[string]bool{ // BiT's stride is on the 3x3 convolution and the projection of a later stage
 		"root/kernel/out": true, "root/pooled": true, "block2/unit01/conv2/kernel/out": true, "block2/unit01/proj/kernel/out": true,
 	}
-	for _, b := range fields(t, fields(t, file.Bytes())[7][0])[1] {
+	for _, b := range fields(t, fields(t, written(t, small(t), Options{Input: Images}))[7][0])[1] {
 		node := fields(t, b)
 		name := string(node[3][0])
 		for _, b := range node[5] {
@@ -195,11 +209,7 @@ func TestWrittenStrides(t *testing.T) {
 func TestWrittenValuesAndEpsilon(t *testing.T) {
 	net := small(t)
 	net.Param(resnet.HeadBias).Value[3] = 2.5
-	var file bytes.Buffer
-	if err := Write(&file, net); err != nil {
-		t.Fatal(err)
-	}
-	g := fields(t, fields(t, file.Bytes())[7][0])
+	g := fields(t, fields(t, written(t, net, Options{Input: Images}))[7][0])
 	for _, b := range g[5] {
 		if tensor := fields(t, b); string(tensor[8][0]) == resnet.HeadBias {
 			if v := math.Float32frombits(binary.LittleEndian.Uint32(tensor[9][0][12:])); v != 2.5 {
@@ -218,19 +228,126 @@ func TestWrittenValuesAndEpsilon(t *testing.T) {
 	}
 }
 
-func TestWriteTooLarge(t *testing.T) {
+// A model that one protobuf message cannot hold has its weights beside it; none of them are made to find that out.
+func TestLargeModelIsExternal(t *testing.T) {
 	net, err := resnet.NewNetwork(resnet.Variant{Depth: 50, Width: 1}.Config(1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	head := net.Param(resnet.HeadKernel)
-	head.Shape = []int{1 << 11, 1 << 18} // 2 GiB of values; none are made before the check
-	var file bytes.Buffer
-	if err := Write(&file, net); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("error %v, want ErrTooLarge", err)
+	net.Param(resnet.HeadKernel).Shape = []int{1 << 11, 1 << 18} // 2 GiB of values
+	m, err := encode(net, Options{Input: Images}, "large.onnx.data")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if file.Len() > 0 {
-		t.Errorf("%d bytes written before the error", file.Len())
+	if body := 4 * 23_500_352; m.external < 1<<31+body-1<<20 || len(m.head)+m.inside() > 1<<20 {
+		t.Errorf("%d bytes beside a model of %d", m.external, len(m.head)+m.inside())
+	}
+	net.Param(resnet.HeadKernel).Shape = []int{1 << 11, 1 << 17} // with 1 GiB it fits
+	if m, err := encode(net, Options{Input: Images}, ""); err != nil || m.external != 0 {
+		t.Errorf("%d bytes beside the model, error %v", m.external, err)
+	}
+}
+
+// The weights beside a model are the bytes that are otherwise inside it.
+func TestExternalData(t *testing.T) {
+	net := small(t)
+	path := filepath.Join(t.TempDir(), "m.onnx")
+	if err := Save(t.Context(), path, net, Options{Input: Images, External: true}); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path + ".data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside, outside := fields(t, fields(t, written(t, net, Options{Input: Images}))[7][0])[5], fields(t, fields(t, file)[7][0])[5]
+	end, external := 0, 0
+	for i, b := range outside {
+		got, want := fields(t, b), fields(t, inside[i])
+		name := string(got[8][0])
+		if got[14] == nil { // inside
+			if len(got[9][0]) >= 1024 || !bytes.Equal(got[9][0], want[9][0]) {
+				t.Errorf("%s, inside: %d bytes", name, len(got[9][0]))
+			}
+			continue
+		}
+		place := map[string]string{}
+		for _, e := range got[13] {
+			place[string(fields(t, e)[1][0])] = string(fields(t, e)[2][0])
+		}
+		offset, _ := strconv.Atoi(place["offset"])
+		length, _ := strconv.Atoi(place["length"])
+		if number(t, got[14][0]) != 1 || place["location"] != "m.onnx.data" || offset%4096 != 0 || offset < end {
+			t.Errorf("%s is at %v", name, place)
+		} else if !bytes.Equal(data[offset:offset+length], want[9][0]) {
+			t.Errorf("%s: other values", name)
+		}
+		end = offset + length
+		external++
+	}
+	if len(data) != end || external < 5 {
+		t.Errorf("%d tensors in %d bytes, the last ends at %d", external, len(data), end)
+	}
+}
+
+// An interrupted export leaves the earlier model as it was, and nothing where there was none.
+func TestSaveInterrupted(t *testing.T) {
+	for _, external := range []bool{false, true} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "m.onnx")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := Save(ctx, path, small(t), Options{Input: Images, External: external}); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		if left, _ := os.ReadDir(dir); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+		if err := Save(t.Context(), path, small(t), Options{Input: Images, External: external}); err != nil {
+			t.Fatal(err)
+		}
+		before, _ := os.ReadFile(path)
+		if err := Save(ctx, path, small(t), Options{Input: Images, External: external}); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
+			t.Error("the earlier model is not as it was")
+		}
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	got := map[string]string{}
+	for _, b := range fields(t, written(t, small(t), Options{Input: Images, Metadata: map[string]string{"b": "2", "a": "é"}}))[14] {
+		got[string(fields(t, b)[1][0])] = string(fields(t, b)[2][0])
+	}
+	if !maps.Equal(got, map[string]string{"a": "é", "b": "2"}) {
+		t.Errorf("metadata %v", got)
+	}
+}
+
+func TestPreprocessErrors(t *testing.T) {
+	gray, err := resnet.NewNetwork(resnet.Config{Channels: 1, StemWidth: 8, Widths: []int{16}, Depths: []int{1}, Groups: 4, Classes: 5,
+		GNEpsilon: resnet.GNEpsilon, WSEpsilon: resnet.WSEpsilonOfficial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		net  *resnet.Network
+		o    Options
+		want string
+	}{
+		{small(t), Options{}, `input "": want "images" or "pixels"`},
+		{small(t), Options{Input: Pixels}, "needs a processor"},
+		{small(t), Options{Input: Pixels, Processor: new(imaging.Processor)}, "size.height is 0"},
+		{gray, Options{Input: Pixels, Processor: imaging.DefaultProcessor()}, "the network takes 1 channels, a picture has 3"},
+	} {
+		if _, err := encode(c.net, c.o, ""); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: error %v, want %s", c.o, err, c.want)
+		}
 	}
 }
 
@@ -249,14 +366,25 @@ func (l *limited) Write(p []byte) (int, error) {
 }
 
 func TestWriteToFullDisk(t *testing.T) {
-	var file bytes.Buffer
-	if err := Write(&file, small(t)); err != nil {
-		t.Fatal(err)
-	}
-	for _, space := range []int{0, 100, file.Len() / 2, file.Len() - 1} {
-		disk := limited(space)
-		if err := Write(&disk, small(t)); !errors.Is(err, errFull) {
-			t.Errorf("space for %d of %d bytes: error %v, want %v", space, file.Len(), err, errFull)
+	for _, external := range []bool{false, true} {
+		m, err := encode(small(t), Options{Input: Images, External: external}, "data")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, write := range map[string]func(io.Writer) error{"model": m.writeTo, "weights": m.writeData} {
+			var file bytes.Buffer
+			if err := write(&file); err != nil {
+				t.Fatal(err)
+			}
+			for space := range file.Len() {
+				if space > 100 && space < file.Len()-100 && space%997 != 0 {
+					continue
+				}
+				disk := limited(space)
+				if err := write(&disk); !errors.Is(err, errFull) {
+					t.Fatalf("%s: space for %d of %d bytes: error %v, want %v", name, space, file.Len(), err, errFull)
+				}
+			}
 		}
 	}
 }

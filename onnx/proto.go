@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -16,6 +17,7 @@ const (
 	modelProducerName = 2
 	modelGraph        = 7
 	modelOpsetImport  = 8
+	modelMetadata     = 14
 
 	opsetVersion = 2
 
@@ -41,13 +43,21 @@ const (
 	attributeTypeInt   = 2
 	attributeTypeInts  = 7
 
-	tensorDims     = 1
-	tensorDataType = 2
-	tensorName     = 8
-	tensorRawData  = 9
+	tensorDims         = 1
+	tensorDataType     = 2
+	tensorName         = 8
+	tensorRawData      = 9
+	tensorExternalData = 13
+	tensorDataLocation = 14
+
+	locationExternal = 1
 
 	elementFloat = 1
+	elementUint8 = 2
 	elementInt64 = 7
+
+	entryKey   = 1
+	entryValue = 2
 
 	valueName = 1
 	valueType = 2
@@ -84,6 +94,14 @@ func (m *message) length(field protowire.Number, n int) {
 	*m = protowire.AppendVarint(protowire.AppendTag(*m, field, protowire.BytesType), uint64(n))
 }
 
+// entry is a key with its text, as metadata and the places of external data are written.
+func entry(key, value string) message {
+	var m message
+	m.string(entryKey, key)
+	m.string(entryValue, value)
+	return m
+}
+
 // attribute is a named constant of a node.
 type attribute struct {
 	name  string
@@ -118,35 +136,78 @@ type initializer struct {
 	dims   []int
 	floats func() []float32
 	ints   []int
+
+	file   string // that holds the values; empty for the model itself
+	offset int    // of the values in that file
 }
 
-// header returns everything of the tensor but the bytes of its values, and their number.
-func (t initializer) header() (message, int) {
-	element, size := elementFloat, 4
+// size returns the number of bytes of the values.
+func (t initializer) size() int {
+	n := 4
 	if t.ints != nil {
-		element, size = elementInt64, 8
+		n = 8
+	}
+	for _, d := range t.dims {
+		n *= d
+	}
+	return n
+}
+
+// header returns everything of the tensor but the bytes of its values.
+func (t initializer) header() message {
+	element := elementFloat
+	if t.ints != nil {
+		element = elementInt64
 	}
 	var m message
 	for _, d := range t.dims {
 		m.int(tensorDims, d)
-		size *= d
 	}
 	m.int(tensorDataType, element)
 	m.string(tensorName, t.name)
-	m.length(tensorRawData, size)
-	return m, size
+	if t.file == "" {
+		m.length(tensorRawData, t.size())
+		return m
+	}
+	m.message(tensorExternalData, entry("location", t.file))
+	m.message(tensorExternalData, entry("offset", strconv.Itoa(t.offset)))
+	m.message(tensorExternalData, entry("length", strconv.Itoa(t.size())))
+	m.int(tensorDataLocation, locationExternal)
+	return m
+}
+
+// inside returns the number of bytes of the tensor in the model itself.
+func (t initializer) inside() int {
+	n := len(t.header())
+	if t.file == "" {
+		n += t.size()
+	}
+	return n
+}
+
+// sizeInGraph returns the number of bytes that writeTo writes.
+func (t initializer) sizeInGraph() int {
+	n := t.inside()
+	return protowire.SizeTag(graphInitializer) + protowire.SizeVarint(uint64(n)) + n
 }
 
 // writeTo writes the tensor as a field of the graph.
 func (t initializer) writeTo(w io.Writer) error {
-	head, size := t.header()
 	var m message
-	m.length(graphInitializer, len(head)+size)
-	if _, err := w.Write(append(m, head...)); err != nil {
+	m.length(graphInitializer, t.inside())
+	if _, err := w.Write(append(m, t.header()...)); err != nil {
 		return err
 	}
+	if t.file != "" {
+		return nil
+	}
+	return t.writeValues(w)
+}
+
+// writeValues writes the values, little-endian.
+func (t initializer) writeValues(w io.Writer) error {
 	if t.ints != nil {
-		b := make([]byte, 0, size)
+		b := make([]byte, 0, t.size())
 		for _, v := range t.ints {
 			b = binary.LittleEndian.AppendUint64(b, uint64(v))
 		}
@@ -154,7 +215,7 @@ func (t initializer) writeTo(w io.Writer) error {
 		return err
 	}
 	values := t.floats()
-	if 4*len(values) != size {
+	if 4*len(values) != t.size() {
 		panic(fmt.Sprintf("onnx: %d values for %s %v", len(values), t.name, t.dims))
 	}
 	b := make([]byte, 0, 1<<14)
@@ -170,11 +231,4 @@ func (t initializer) writeTo(w io.Writer) error {
 		values = values[n:]
 	}
 	return nil
-}
-
-// sizeInGraph returns the number of bytes that writeTo writes.
-func (t initializer) sizeInGraph() int {
-	head, size := t.header()
-	n := len(head) + size
-	return protowire.SizeTag(graphInitializer) + protowire.SizeVarint(uint64(n)) + n
 }
