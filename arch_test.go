@@ -10,7 +10,8 @@ import (
 // floors lists the packages from the ground up. A package may import those on floors below its own, and nothing else
 // of this module.
 var floors = [][]string{
-	{"tensor", "internal/cpu", "internal/par", "internal/oracle", "internal/fixture", "internal/strictjson"},
+	{"tensor", "internal/cpu", "internal/par", "internal/oracle", "internal/fixture", "internal/strictjson",
+		"internal/atomicfile", "internal/onnxruntime", "examples"},
 	{"internal/kernels", "internal/safetensors"},
 	{"nn", "internal/machine", "internal/jpeg"},
 	{"resnet", "imaging"},

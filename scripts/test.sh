@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds, checks and tests everything. Needs Go 1.26 or later and, for the race detector, a C compiler, which is
-# installed if it is missing. Reference cases are read from $BIT_GOLDEN, by default ../shared/golden.
+# Builds, checks and tests everything. Needs Go 1.26 or later; for the race detector, a C compiler, and to run exported
+# models, Node.js with npm, which are installed if they are missing. Reference cases are read from $BIT_GOLDEN, by default
+# ../shared/golden.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export BIT_GOLDEN="${BIT_GOLDEN:-$PWD/../shared/golden}"
@@ -23,6 +24,10 @@ before=$(sha256sum internal/kernels/*_amd64.s internal/kernels/stubs_amd64.go)
 go generate ./internal/kernels
 [ "$before" = "$(sha256sum internal/kernels/*_amd64.s internal/kernels/stubs_amd64.go)" ] ||
 	{ echo "internal/kernels: go generate changed the assembly: commit its output"; exit 1; }
+
+say "ONNX Runtime"
+{ command -v node && command -v npm; } >/dev/null || { apt-get update -q && apt-get install -q -y nodejs npm; }
+bench/install-peers.sh onnxruntime
 
 say "tests"
 log=$(mktemp)

@@ -102,6 +102,7 @@ what training writes.
 		a.newInfoCommand(),
 		a.newBenchCommand(),
 		a.newVerifyCommand(),
+		a.newExportCommand(),
 	)
 	for _, cmd := range root.Commands() {
 		cmd.Long += "\n\n" + exitCodes

@@ -18,7 +18,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"bit": main})
 }
 
-// Scripts see $GOLDEN, the folder of reference cases, and $EXAMPLES, that of the example pictures.
+// Scripts see $GOLDEN, the folder of reference cases, $EXAMPLES, that of the example pictures, $PEERS, where
+// bench/install-peers.sh puts ONNX Runtime, and $BIN, that of this program.
 func TestScripts(t *testing.T) {
 	cases, err := filepath.Abs(filepath.Dir(fixture.Case(t, "hf-tiny")))
 	if err != nil {
@@ -28,12 +29,14 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	peers := installPeers(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			e.Vars = append(e.Vars, "GOLDEN="+cases, "EXAMPLES="+examples, "NO_COLOR=1")
+			e.Vars = append(e.Vars, "GOLDEN="+cases, "EXAMPLES="+examples, "PEERS="+peers,
+				"BIN="+filepath.SplitList(e.Getenv("PATH"))[0], "NO_COLOR=1")
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -43,6 +46,24 @@ func TestScripts(t *testing.T) {
 			"exits":     exits,
 		},
 	})
+}
+
+// installPeers returns the folder of ONNX Runtime, and installs it first where it is missing: what is exported must be seen
+// to run.
+func installPeers(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.Abs("../../bench/peers/node_modules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "onnxruntime-node")); err == nil {
+		return dir
+	}
+	install := exec.Command("../../bench/install-peers.sh", "onnxruntime")
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v: the tests run exported models in ONNX Runtime, which Node.js 18 and npm install\n%s", install, err, out)
+	}
+	return dir
 }
 
 // exits runs bit and wants an exit code: "exits 2 classify" runs "bit classify".

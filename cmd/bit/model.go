@@ -20,9 +20,12 @@ type modelOptions struct {
 
 func (o *modelOptions) addFlags(cmd *cobra.Command) {
 	addModelFlag(cmd, &o.model)
-	f := cmd.Flags()
-	f.IntVar(&o.resolution, "resolution", 0, "squash images to this side in pixels (default what the model says, or 480)")
+	addResolutionFlag(cmd, &o.resolution)
 	addThreadsFlag(cmd, &o.threads)
+}
+
+func addResolutionFlag(cmd *cobra.Command, resolution *int) {
+	cmd.Flags().IntVar(resolution, "resolution", 0, "squash images to this side in pixels (default what the model says, or 480)")
 }
 
 func addModelFlag(cmd *cobra.Command, model *string) {
@@ -30,13 +33,19 @@ func addModelFlag(cmd *cobra.Command, model *string) {
 }
 
 func (o *modelOptions) open(ctx context.Context) (*bit.Classifier, error) {
-	if o.resolution < 0 {
-		return nil, usagef("--resolution %d: want a positive number of pixels", o.resolution)
-	}
-	if err := checkThreads(o.threads); err != nil {
+	opener, err := opener(o.resolution, o.threads)
+	if err != nil {
 		return nil, err
 	}
-	return openClassifier(ctx, bit.Opener{Threads: o.threads, Resolution: o.resolution}, o.model)
+	return openClassifier(ctx, opener, o.model)
+}
+
+// opener returns what opens models with the settings of the flags --resolution and --threads.
+func opener(resolution, threads int) (bit.Opener, error) {
+	if resolution < 0 {
+		return bit.Opener{}, usagef("--resolution %d: want a positive number of pixels", resolution)
+	}
+	return bit.Opener{Threads: threads, Resolution: resolution}, checkThreads(threads)
 }
 
 // maxGarbage is about the memory, in bytes, that what is no longer used may take beside a model. Go's own rule is as much

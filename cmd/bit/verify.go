@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,9 +21,8 @@ import (
 const defaultTolerance = 1e-4
 
 type verifyOptions struct {
-	tolerance float64
-	threads   int
-	json      bool
+	resolution int
+	parityOptions
 }
 
 func (a *app) newVerifyCommand() *cobra.Command {
@@ -34,17 +34,18 @@ func (a *app) newVerifyCommand() *cobra.Command {
 
 REFERENCE is an .npz file with inputs x0, x1, … (float32, N C H W, prepared as the network
 wants them) and the logits0, logits1, … that another implementation computed from them
-(N classes, float32 or float64). The largest absolute and relative error of each is
-printed. Relative means: to the largest absolute value of those logits.`,
+(N classes, float32 or float64); or an .onnx file that bit export made of the model, which
+is run in ONNX Runtime on pictures and their mirror images. The largest absolute and
+relative error of each is printed. Relative means: to the largest absolute value of the
+logits.`,
 		Example: `  bit verify BiT-M-R50x1.npz reference.npz
-  bit verify my-model reference.npz --tolerance 1e-5`,
+  bit verify my-model reference.npz --tolerance 1e-5
+  bit verify my-model my-model.onnx --image holiday/`,
 		Args: wants(2, 2, "MODEL and REFERENCE"),
 		RunE: a.runE(func(ctx context.Context, args []string) error { return a.verify(ctx, args[0], args[1], o) }),
 	}
-	f := cmd.Flags()
-	f.Float64Var(&o.tolerance, "tolerance", defaultTolerance, "largest relative error that passes")
-	addThreadsFlag(cmd, &o.threads)
-	f.BoolVar(&o.json, "json", false, "print one JSON object a line")
+	addResolutionFlag(cmd, &o.resolution)
+	o.parityOptions.addFlags(cmd)
 	return cmd
 }
 
@@ -58,19 +59,26 @@ type deviation struct {
 }
 
 func (a *app) verify(ctx context.Context, ref, reference string, o verifyOptions) error {
-	if !(o.tolerance >= 0) {
-		return usagef("--tolerance %v: want at least 0", o.tolerance)
-	}
-	if err := checkThreads(o.threads); err != nil {
+	if err := o.check(); err != nil {
 		return err
 	}
-	arrays, err := weights.ReadNpz(reference)
+	opener, err := opener(o.resolution, o.threads)
 	if err != nil {
 		return err
 	}
-	m, err := openClassifier(ctx, bit.Opener{Threads: o.threads}, ref)
+	exported := strings.EqualFold(filepath.Ext(reference), ".onnx")
+	var arrays map[string]weights.Array
+	if !exported {
+		if arrays, err = weights.ReadNpz(reference); err != nil {
+			return err
+		}
+	}
+	m, err := openClassifier(ctx, opener, ref)
 	if err != nil {
 		return err
+	}
+	if exported {
+		return a.parity(ctx, m, reference, o.parityOptions)
 	}
 	failed, n := 0, 0
 	for ; ; n++ {
@@ -153,12 +161,22 @@ func deviate(m *bit.Classifier, x weights.Array, arrays map[string]weights.Array
 	if err != nil {
 		return deviation{}, fmt.Errorf("%s: %w", input, err)
 	}
-	d := deviation{Input: input, Shape: x.Shape}
+	d, err := difference(widen(got), want.Float64s())
+	if err != nil {
+		return deviation{}, fmt.Errorf("%s: %w", output, err)
+	}
+	d.Input, d.Shape = input, x.Shape
+	return d, nil
+}
+
+// difference compares logits with those of a reference.
+func difference(got, want []float64) (deviation, error) {
+	var d deviation
 	largest := 0.0
-	for i, w := range want.Float64s() {
-		diff := math.Abs(float64(got[i]) - w)
+	for i, w := range want {
+		diff := math.Abs(got[i] - w)
 		if math.IsNaN(diff) || math.IsInf(diff, 0) {
-			return deviation{}, fmt.Errorf("%s: value %d is %v here and %v in the reference: not comparable", output, i, got[i], w)
+			return d, fmt.Errorf("value %d is %v, and %v in the reference: not comparable", i, got[i], w)
 		}
 		d.Absolute, largest = max(d.Absolute, diff), max(largest, math.Abs(w))
 	}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"path/filepath"
+	"runtime"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bigtransfer/bit"
+	"github.com/bigtransfer/bit/examples"
+	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/internal/onnxruntime"
+	"github.com/bigtransfer/bit/onnx"
+)
+
+// parityOptions say how an ONNX file is compared with the model it was made from.
+type parityOptions struct {
+	images    []string
+	tolerance float64
+	threads   int
+	json      bool
+}
+
+func (o *parityOptions) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringArrayVar(&o.images, "image", nil, "picture or folder of pictures to run an ONNX file on; may be repeated (default one of a cat)")
+	f.Float64Var(&o.tolerance, "tolerance", defaultTolerance, "largest relative error that passes")
+	addThreadsFlag(cmd, &o.threads)
+	f.BoolVar(&o.json, "json", false, "print one JSON object a line")
+}
+
+func (o *parityOptions) check() error {
+	if !(o.tolerance >= 0) {
+		return usagef("--tolerance %v: want at least 0", o.tolerance)
+	}
+	return checkThreads(o.threads)
+}
+
+// parity runs an ONNX file in ONNX Runtime, and the model it was made from here, on pictures in batches with their mirror
+// images, and compares the logits.
+func (a *app) parity(ctx context.Context, m *bit.Classifier, path string, o parityOptions) error {
+	threads := o.threads
+	if threads == 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	pictures := findImages(o.images)
+	if len(o.images) == 0 {
+		pictures = []bit.FileResult{{}} // the example
+	}
+	session, err := onnxruntime.Open(ctx, path, threads)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	defer session.Close()
+	failed := 0
+	for _, f := range pictures {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if f.Err != nil {
+			return f.Err
+		}
+		name, im, err := "the example", (*imaging.Image)(nil), error(nil)
+		if f.File == "" {
+			im, err = imaging.Decode(examples.Cat)
+		} else {
+			name = filepath.Base(f.File)
+			im, err = imaging.DecodeFile(f.File)
+		}
+		if err != nil {
+			return err
+		}
+		d, err := comparePicture(m, session, im)
+		if err != nil {
+			return fmt.Errorf("%s: %s: %w", path, name, err)
+		}
+		d.Input = name
+		if d.OK = d.Relative <= o.tolerance; !d.OK {
+			failed++
+		}
+		if err := a.printDeviation(d, o.json); err != nil {
+			return err
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%s: %d of %d pictures deviate by more than %v of the largest logit", path, failed, len(pictures), o.tolerance)
+	}
+	fmt.Fprintf(a.stderr, "checked in ONNX Runtime %s\n", session.Version)
+	return nil
+}
+
+// comparePicture runs both sides on a picture and its mirror image.
+func comparePicture(m *bit.Classifier, session *onnxruntime.Session, im *imaging.Image) (deviation, error) {
+	classes, p := m.Config().Classes, m.Processor()
+	mirrored := im.Clone()
+	mirrored.FlipHorizontal()
+	var ours []float32
+	var theirs []byte // the input of ONNX Runtime
+	var shape []int
+	for _, picture := range []*imaging.Image{im, mirrored} {
+		pixels, err := p.Transform(new(imaging.Resizer), picture)
+		if err != nil {
+			return deviation{}, err
+		}
+		x := make([]float32, len(pixels.Pix))
+		p.Normalizer().Normalize(x, pixels)
+		logits, err := m.Logits(x, 1, pixels.H, pixels.W)
+		if err != nil {
+			return deviation{}, err
+		}
+		ours = append(ours, logits...)
+		switch onnx.Input(session.Input) {
+		case onnx.Images:
+			shape = []int{2, 3, pixels.H, pixels.W}
+			theirs = appendPlanes(theirs, x)
+		case onnx.Pixels:
+			shape = []int{2, pixels.H, pixels.W, 3}
+			theirs = append(theirs, pixels.Pix...)
+		default:
+			return deviation{}, fmt.Errorf("its input is %q: expected a model written by bit export", session.Input)
+		}
+	}
+	logits, err := session.Run(shape, theirs)
+	if err != nil {
+		return deviation{}, err
+	}
+	if len(logits) != len(ours) {
+		return deviation{}, fmt.Errorf("%d logits, want 2 times %d", len(logits), classes)
+	}
+	d, err := difference(logits, widen(ours))
+	d.Shape = shape
+	return d, err
+}
+
+// appendPlanes appends the bytes of x, H W 3, channel by channel.
+func appendPlanes(b []byte, x []float32) []byte {
+	b = slices.Grow(b, 4*len(x))
+	for c := range 3 {
+		for i := c; i < len(x); i += 3 {
+			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x[i]))
+		}
+	}
+	return b
+}
+
+func widen(xs []float32) []float64 {
+	ys := make([]float64, len(xs))
+	for i, x := range xs {
+		ys[i] = float64(x)
+	}
+	return ys
+}
