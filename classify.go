@@ -23,6 +23,10 @@ type Prediction struct {
 // ErrNotFinite means that a network's outputs for a picture are not all numbers: its weights are broken.
 var ErrNotFinite = errors.New("the network's outputs are not finite numbers")
 
+// ErrNoHead means that a model was read from a checkpoint without classifier, such as transformers' BitModel. It has
+// features, and can be fine-tuned to have classes.
+var ErrNoHead = errors.New("the checkpoint has no classifier: fine-tune it, or use its features")
+
 // Classify returns the k most likely classes of a picture, the best first; among equals the lower index comes first.
 // k <= 0, or more than there are classes, means all of them.
 func (m *Classifier) Classify(img image.Image, k int) ([]Prediction, error) {
@@ -110,6 +114,9 @@ func (m *Classifier) prepare(img image.Image) (input, error) {
 
 // top returns the k best classes of one picture's logits.
 func (m *Classifier) top(logits []float32, k int) ([]Prediction, error) {
+	if m.headless {
+		return nil, ErrNoHead
+	}
 	best, sum := math.Inf(-1), 0.0
 	for _, v := range logits {
 		if v := float64(v); math.IsNaN(v) || math.IsInf(v, 0) {

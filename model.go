@@ -35,6 +35,8 @@ type Classifier struct {
 	processor *imaging.Processor // never nil
 	threads   int
 	keep      bool // the network's weights, beside the predictor's
+	headless  bool
+	warnings  []string
 
 	mu        sync.Mutex // guards what follows, made at the first pass
 	predictor *resnet.Predictor
@@ -62,7 +64,7 @@ type Opener struct {
 }
 
 // Open opens a model. ref is "" or [DefaultModel] for the one inside this package, the path of an official .npz file, or
-// that of a folder in Hugging Face's layout. (A folder that is named like the embedded model is "./BiT-Tiny-R26x0.5".)
+// that of a folder or file of transformers or timm; see [weights.Open]. (A folder that is named like the embedded model is "./BiT-Tiny-R26x0.5".)
 //
 // The errors are a [*ModelNotFoundError], those of package weights, which name the tensor or file that is wrong, and the
 // context's.
@@ -99,7 +101,8 @@ func (o Opener) OpenClassifier(ctx context.Context, ref string) (*Classifier, er
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ref, err)
 	}
-	m := &Classifier{name: ref, format: file.Format, net: net, labels: file.Labels, processor: file.Preprocessor, threads: o.Threads}
+	m := &Classifier{name: ref, format: file.Format, net: net, labels: file.Labels, processor: file.Preprocessor, threads: o.Threads,
+		headless: file.Headless, warnings: file.Warnings}
 	if m.name == "" {
 		m.name = DefaultModel
 	}
@@ -134,9 +137,13 @@ func open(ref string) (*weights.Model, error) {
 // Name returns the reference that the model was opened by.
 func (m *Classifier) Name() string { return m.name }
 
-// Format returns the format of the file that the model was read from: weights.FormatNpz, weights.FormatHuggingFace, or
+// Format returns the format of the file that the model was read from, one of the Format constants of package weights, or
 // "" for a model that comes from no file.
 func (m *Classifier) Format() string { return m.format }
+
+// Warnings says in sentences what seemed odd in the file that the model was read from, such as a name that speaks of
+// another network than the one inside; usually nothing.
+func (m *Classifier) Warnings() []string { return m.warnings }
 
 // Config returns the architecture.
 func (m *Classifier) Config() resnet.Config { return m.net.Config }

@@ -1,7 +1,10 @@
 package bit
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"image"
 	"image/color"
@@ -186,6 +189,80 @@ func TestOpenOfficial(t *testing.T) {
 	if _, err := (Opener{Resolution: -5}).Open(t.Context(), file); err == nil {
 		t.Error("a negative resolution is accepted")
 	}
+}
+
+// A checkpoint without head classifies nothing, but its features are those of the whole one. What is odd about its name
+// is said.
+func TestOpenHeadless(t *testing.T) {
+	whole := tiny(t)
+	dir := filepath.Join(t.TempDir(), "R50x3")
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"config.json", "preprocessor_config.json", "model.safetensors"} {
+		text, err := os.ReadFile(fixture.Case(t, "hf-tiny", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "model.safetensors" {
+			text = withoutHead(t, text)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, err := Opener{Threads: 2}.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Warnings()) != 1 || !strings.Contains(m.Warnings()[0], "R50x3") {
+		t.Errorf("warnings %q, want one of the name R50x3", m.Warnings())
+	}
+	if _, err := m.ClassifyFile(picture(t, "cat.png"), 1); !errors.Is(err, ErrNoHead) {
+		t.Errorf("classify: error %v, want %v", err, ErrNoHead)
+	}
+	img, err := imaging.DecodeFile(picture(t, "cat.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := m.Features(t.Context(), img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := whole.Features(t.Context(), img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got[0], want[0]) {
+		t.Error("the features differ from those of the whole model")
+	}
+}
+
+// withoutHead makes a safetensors file of BitForImageClassification, whose head comes last, one of BitModel.
+func withoutHead(t testing.TB, file []byte) []byte {
+	t.Helper()
+	n := binary.LittleEndian.Uint64(file)
+	var header map[string]struct {
+		DType  string   `json:"dtype"`
+		Shape  []int    `json:"shape"`
+		Places [2]int64 `json:"data_offsets"`
+	}
+	text, data := bytes.Replace(file[8:8+n], []byte(`"__metadata__": {"format": "pt"},`), nil, 1), file[8+n:]
+	if err := json.Unmarshal(text, &header); err != nil {
+		t.Fatal(err)
+	}
+	data = data[:header["classifier.1.weight"].Places[0]]
+	bare := map[string]any{}
+	for name, v := range header {
+		if name, ok := strings.CutPrefix(name, "bit."); ok {
+			bare[name] = v
+		}
+	}
+	text, err := json.Marshal(bare)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Concat(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text, data)
 }
 
 // The model inside the package, as users get it.

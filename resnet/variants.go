@@ -3,6 +3,7 @@ package resnet
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 )
 
@@ -45,6 +46,18 @@ func (v Variant) Config(classes int) Config {
 		Channels: 3, StemWidth: 64 * w, Widths: []int{256 * w, 512 * w, 1024 * w, 2048 * w}, Depths: units(v.Depth),
 		Groups: 32, Classes: classes, GNEpsilon: GNEpsilon, WSEpsilon: WSEpsilonOfficial,
 	}
+}
+
+// Variant returns the variant that has the widths and depths of c, released or not, whatever its head and epsilons.
+func (c Config) Variant() (Variant, bool) {
+	for _, depth := range []int{50, 101, 152} {
+		v := Variant{depth, c.StemWidth / 64}
+		w := v.Config(c.Classes)
+		if c.Channels == w.Channels && c.StemWidth == w.StemWidth && c.Groups == w.Groups && slices.Equal(c.Widths, w.Widths) && slices.Equal(c.Depths, w.Depths) {
+			return v, true
+		}
+	}
+	return Variant{}, false
 }
 
 // Name is the name of a released model: BiT-M-R50x1-ILSVRC2012 is what Upstream "M" (ImageNet-21k) made of R50x1, and

@@ -4,21 +4,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"strconv"
 
 	"github.com/bigtransfer/bit/imaging"
-	"github.com/bigtransfer/bit/internal/safetensors"
 	"github.com/bigtransfer/bit/internal/strictjson"
 	"github.com/bigtransfer/bit/resnet"
 )
 
-// Names of the files in a Hugging Face model directory.
+// Names of the files in a model directory beside the tensors.
 const (
 	configFile       = "config.json"
-	tensorsFile      = "model.safetensors"
-	preprocessorFile = "preprocessor_config.json"
+	preprocessorFile = "preprocessor_config.json" // transformers'; timm has this in config.json
 	cardFile         = "README.md"
 )
 
@@ -100,19 +97,9 @@ func (c hfConfig) labels() ([]string, error) {
 // madeUpLabel is what transformers calls a class without a name (configuration_utils.py).
 func madeUpLabel(class int) string { return fmt.Sprintf("LABEL_%d", class) }
 
-// openDir reads a Hugging Face model directory.
-func openDir(dir string, fsys fs.FS) (*Model, error) {
+// openHF reads what belongs to a config.json of transformers.
+func openHF(dir string, fsys fs.FS, text []byte, t *tensorFiles) (*Model, error) {
 	in := func(file string, err error) error { return fmt.Errorf("%s/%s: %w", dir, file, err) }
-	text, err := fs.ReadFile(fsys, configFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w: the directory has no %s", dir, ErrFormat, configFile)
-	}
-	if err != nil {
-		return nil, in(configFile, err)
-	}
-	if err := strictjson.CheckKeys(text); err != nil {
-		return nil, in(configFile, err)
-	}
 	c := newHFConfig()
 	if err := json.Unmarshal(text, &c); err != nil {
 		return nil, in(configFile, err)
@@ -124,41 +111,23 @@ func openDir(dir string, fsys fs.FS) (*Model, error) {
 		Channels: c.NumChannels, StemWidth: c.EmbeddingSize, Widths: c.HiddenSizes, Depths: c.Depths,
 		Groups: c.NumGroups, GNEpsilon: c.GNEpsilon, WSEpsilon: c.WSEpsilon,
 	}}
+	var err error
 	if m.Labels, err = c.labels(); err != nil {
 		return nil, in(configFile, err)
 	}
 	if m.Preprocessor, err = readPreprocessor(fsys); err != nil {
 		return nil, in(preprocessorFile, err)
 	}
-
-	f, err := fsys.Open(tensorsFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w: the directory has no %s", dir, ErrFormat, tensorsFile)
-	}
+	n, err := recognise(t.entries)
 	if err != nil {
-		return nil, in(tensorsFile, err)
+		return nil, fmt.Errorf("%s: %w", t.name, err)
 	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, in(tensorsFile, err)
+	if n.timm {
+		return nil, fmt.Errorf("%s: %w: its tensors are named as timm does, but %s is that of transformers (model_type %q)", t.name, ErrFormat, configFile, c.ModelType)
 	}
-	r, err := readerAt(f)
-	if err != nil {
-		return nil, in(tensorsFile, err)
-	}
-	file, err := safetensors.NewReader(r, st.Size())
-	if err != nil {
-		return nil, in(tensorsFile, err)
-	}
-	entries := make([]entry, len(file.Tensors))
-	for i, t := range file.Tensors {
-		entries[i] = entry{
-			name: t.Name, key: t.Name, shape: t.Shape, dtype: t.DType, problem: tensorError(t.Fault),
-			open: func() (io.ReadCloser, error) { return io.NopCloser(t.Open()), nil },
-		}
-	}
-	if m.Config.Classes, err = classes(c, entries); err != nil {
+	if n.headless(t.entries) {
+		m.Config.Classes, m.Labels = 1, nil
+	} else if m.Config.Classes, err = c.classes(t); err != nil {
 		return nil, in(configFile, err)
 	}
 	if err := m.Config.Validate(); err != nil {
@@ -166,32 +135,26 @@ func openDir(dir string, fsys fs.FS) (*Model, error) {
 	}
 	units := 0
 	for _, depth := range m.Config.Depths { // before that many names are made
-		if units += min(depth, len(entries)+1); units > len(entries) {
-			return nil, in(configFile, fmt.Errorf("depths %v are more units than %s has tensors, %d", m.Config.Depths, tensorsFile, len(entries)))
+		if units += min(depth, len(t.entries)+1); units > len(t.entries) {
+			return nil, in(configFile, fmt.Errorf("depths %v are more units than %s has tensors, %d", m.Config.Depths, t.name, len(t.entries)))
 		}
 	}
-	m.Tensors, err = load(dir+"/"+tensorsFile, hfNaming, m.Config, entries)
-	if err != nil {
-		return nil, err
-	}
-	return m, nil
+	return m.load(t, n)
 }
 
 // classes returns the number of classes: that of the labels, else that of the head.
-func classes(c hfConfig, entries []entry) (int, error) {
+func (c hfConfig) classes(t *tensorFiles) (int, error) {
 	if len(c.ID2Label) > 0 {
 		return len(c.ID2Label), nil
 	}
 	for _, name := range []string{resnet.HeadBias, resnet.HeadKernel} {
-		for _, r := range outerNames {
-			for _, e := range entries {
-				if r.canonical == name && e.name == r.hf && len(e.shape) > 0 && e.shape[0] > 0 {
-					return e.shape[0], nil
-				}
+		for _, e := range t.entries {
+			if e.name == hfNaming.outerKey(name) && len(e.shape) > 0 && e.shape[0] > 0 {
+				return e.shape[0], nil
 			}
 		}
 	}
-	return 0, fmt.Errorf("no id2label, and no classifier in %s to count the classes by", tensorsFile)
+	return 0, fmt.Errorf("no id2label, and no classifier in %s to count the classes by", t.name)
 }
 
 // readPreprocessor returns the image processor, or nil if there is none.

@@ -1,43 +1,46 @@
 package weights
 
 import (
+	"slices"
+
 	"github.com/bigtransfer/bit/resnet"
 )
 
-// inferNpz reads the architecture off the names and shapes of an official checkpoint: stem and stage widths from the
-// stem kernel and the last kernel of each first unit, depths from the highest unit number, classes from the head.
-// The groups are those of every released file, 32, and cannot be seen in the tensors.
-// The base width need not be 64. That all other shapes agree is for load to check.
-func inferNpz(file string, entries []entry) (resnet.Config, error) {
-	cfg := resnet.Config{Groups: 32, GNEpsilon: resnet.GNEpsilon, WSEpsilon: resnet.WSEpsilonOfficial}
-	shapes := make(map[string]*entry, len(entries))
-	var depths []int // highest unit of each block
+// infer reads the architecture off the names and shapes of a checkpoint: stem and stage widths from the stem kernel and
+// the last kernel of each first unit, depths from the highest unit number, classes from the head. Groups and epsilons,
+// which cannot be seen in tensors, are left to the caller. The base width need not be 64. That all other shapes agree is
+// for load to check.
+//
+// A checkpoint without head, where the format allows that, has 1 class: see headless.
+func (n naming) infer(file string, entries []entry) (resnet.Config, error) {
+	var cfg resnet.Config
+	keys := make(map[string]*entry, len(entries))
 	for i := range entries {
 		e := &entries[i]
-		shapes[e.key] = e
-		block, unit, ok := parseNpzUnit(e.key)
+		keys[e.key] = e
+		stage, unit, ok := n.parseUnit(e.key)
 		if !ok {
 			continue
 		}
 		// A number no file of this many tensors can reach is a bad name, not a deep network.
-		if block > len(entries) || unit > len(entries) {
-			return cfg, &TensorError{File: file, Name: e.name, Problem: ErrUnexpected, Got: e.shape}
+		if stage >= len(entries) || unit >= len(entries) {
+			return cfg, &TensorError{File: e.in(file), Name: e.name, Problem: ErrUnexpected, Got: e.shape}
 		}
-		for len(depths) < block {
-			depths = append(depths, 1)
+		for len(cfg.Depths) <= stage {
+			cfg.Depths = append(cfg.Depths, 1)
 		}
-		depths[block-1] = max(depths[block-1], unit)
+		cfg.Depths[stage] = max(cfg.Depths[stage], unit+1)
 	}
-	cfg.Depths = depths
 
-	// shape returns the shape of a tensor that the rest follows from; want has anyLen where it is free.
-	shape := func(name string, want ...int) ([]int, error) {
-		e := shapes[name]
+	// shape returns the shape of a tensor that the rest follows from; canonical has anyLen where it is free.
+	shape := func(name string, canonical ...int) ([]int, error) {
+		want := n.stored(resnet.ParamSpec{Shape: canonical})
+		e := keys[name]
 		if e == nil {
 			return nil, &TensorError{File: file, Name: name, Problem: ErrMissing, Want: want}
 		}
 		if e.problem != nil && e.shape == nil {
-			e.problem.File, e.problem.Want = file, want
+			e.problem.File, e.problem.Want = e.in(file), want
 			return nil, e.problem
 		}
 		ok := len(e.shape) == len(want)
@@ -45,26 +48,48 @@ func inferNpz(file string, entries []entry) (resnet.Config, error) {
 			ok = e.shape[i] == want[i] || want[i] == anyLen && e.shape[i] > 0
 		}
 		if !ok {
-			return nil, &TensorError{File: file, Name: e.name, Problem: ErrShape, Want: want, Got: e.shape}
+			return nil, &TensorError{File: e.in(file), Name: e.name, Problem: ErrShape, Want: want, Got: e.shape}
 		}
 		return e.shape, nil
 	}
-	stem, err := shape(npzPrefix+"root_block/standardized_conv2d/kernel", 7, 7, anyLen, anyLen)
-	if err != nil {
+	// kernel returns the input and output channels of a kernel.
+	kernel := func(name string, side int) (in, out int, err error) {
+		s, err := shape(name, side, side, anyLen, anyLen)
+		switch {
+		case err != nil:
+			return 0, 0, err
+		case n.oihw:
+			return s[1], s[0], nil
+		default:
+			return s[2], s[3], nil
+		}
+	}
+	var err error
+	if cfg.Channels, cfg.StemWidth, err = kernel(n.outerKey(resnet.StemKernel), 7); err != nil {
 		return cfg, err
 	}
-	cfg.Channels, cfg.StemWidth = stem[2], stem[3]
-	for s := range max(len(depths), 1) { // a file without units lacks those of block 1
-		last, err := shape(npzNaming.unit(s, 0, rename{npz: "c/standardized_conv2d/kernel"}), 1, 1, anyLen, anyLen)
+	last := unitNames[slices.IndexFunc(unitNames, func(r rename) bool { return r.canonical == "conv3/kernel" })]
+	for s := range max(len(cfg.Depths), 1) { // a file without units lacks those of stage 1
+		_, width, err := kernel(n.unit(s, 0, last), 1)
 		if err != nil {
 			return cfg, err
 		}
-		cfg.Widths = append(cfg.Widths, last[3])
+		cfg.Widths = append(cfg.Widths, width)
 	}
-	bias, err := shape(npzPrefix+"head/conv2d/bias", anyLen)
-	if err != nil {
-		return cfg, err
+	cfg.Classes = 1
+	if !n.headless(entries) {
+		bias, err := shape(n.outerKey(resnet.HeadBias), anyLen)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Classes = bias[0]
 	}
-	cfg.Classes = bias[0]
-	return cfg, cfg.Validate()
+	return cfg, nil
+}
+
+// headless reports that a file has no head, and is of a format that allows that.
+func (n naming) headless(entries []entry) bool {
+	return n.bare && !slices.ContainsFunc(entries, func(e entry) bool {
+		return e.key == n.outerKey(resnet.HeadKernel) || e.key == n.outerKey(resnet.HeadBias)
+	})
 }

@@ -1,5 +1,5 @@
-// Package weights reads and writes the parameters of BiT networks: the official .npz files of big_transfer, and model
-// directories as Hugging Face transformers keeps them (config.json, model.safetensors, preprocessor_config.json).
+// Package weights reads and writes the parameters of BiT networks: the official .npz files of big_transfer, and what
+// Hugging Face transformers and timm keep in a directory, config.json with model.safetensors, whole or in shards.
 //
 // In memory every format looks the same: the names, shapes and layout of [resnet.Config.ParamSpecs], float32,
 // convolution kernels H W I O, the head kernel (features, classes). What a file holds is checked against that before
@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 
@@ -19,10 +20,11 @@ import (
 	"github.com/bigtransfer/bit/tensor"
 )
 
-// The formats that Open recognises.
+// The formats that Open recognises, by the names and layouts of their tensors.
 const (
 	FormatNpz         = "npz"          // big_transfer's files
-	FormatHuggingFace = "Hugging Face" // a transformers model directory
+	FormatHuggingFace = "Hugging Face" // transformers' BitForImageClassification and BitModel
+	FormatTimm        = "timm"         // timm's resnetv2_*_bit
 )
 
 // Model is what a checkpoint holds: the architecture, the parameters and what belongs to their use.
@@ -32,23 +34,22 @@ type Model struct {
 	Labels       []string                  // readable class names in output order, nil if the checkpoint has none
 	Preprocessor *imaging.Processor        // nil if the checkpoint has none
 	Tensors      map[string]*tensor.Tensor // by the names of Config.ParamSpecs, in their shapes
+	Headless     bool                      // the checkpoint has no head: that of Tensors has 1 class, all zeros
+	Warnings     []string                  // what its reader should know: a name that contradicts the shapes
 }
 
-// Open reads a checkpoint: an .npz file or a Hugging Face model directory, told apart by content.
+// Open reads a checkpoint, whose format is told by its content: an .npz file; a directory with config.json and tensors;
+// or a file of tensors, which is read with the config.json beside it, if there is one.
 func Open(path string) (*Model, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	if st.IsDir() {
-		return openDir(path, os.DirFS(path))
+		return openDir(os.DirFS(path), "", path)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return openFile(path, f, st.Size())
+	dir, name := filepath.Split(filepath.Clean(path))
+	return openFile(os.DirFS(filepath.Clean(dir)), name, path)
 }
 
 // OpenFS reads the checkpoint at name, a file or a directory, of a file system such as an [embed.FS].
@@ -57,23 +58,69 @@ func OpenFS(fsys fs.FS, name string) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if st.IsDir() {
-		sub, err := fs.Sub(fsys, name)
-		if err != nil {
-			return nil, err
-		}
-		return openDir(name, sub)
+	dir := name
+	if !st.IsDir() {
+		dir = path.Dir(name)
 	}
-	f, err := fsys.Open(name)
+	sub, err := fs.Sub(fsys, dir)
+	if err != nil {
+		return nil, err
+	}
+	if st.IsDir() {
+		return openDir(sub, "", name)
+	}
+	return openFile(sub, path.Base(name), name)
+}
+
+// openFile reads the file called name in a directory; shown is how messages call it.
+func openFile(dir fs.FS, name, shown string) (*Model, error) {
+	f, err := dir.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
 	r, err := readerAt(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", shown, err)
 	}
-	return openFile(name, r, st.Size())
+	switch kind, err := sniff(r, st.Size()); {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", shown, err)
+	case kind == npzFile:
+		m, err := openNpz(shown, r, st.Size())
+		return m.named(shown), err
+	default:
+		return openDir(dir, name, shown)
+	}
+}
+
+// fileKind is what a file of tensors is.
+type fileKind int
+
+const (
+	npzFile fileKind = iota
+	safetensorsFile
+)
+
+// sniff tells the kind of a file by its content.
+func sniff(r io.ReaderAt, size int64) (fileKind, error) {
+	head := make([]byte, min(size, 9))
+	if _, err := r.ReadAt(head, 0); err != nil && len(head) > 0 {
+		return 0, err
+	}
+	switch {
+	case len(head) >= 4 && string(head[:4]) == "PK\x03\x04":
+		return npzFile, nil
+	case len(head) == 9 && head[8] == '{':
+		return safetensorsFile, nil
+	default:
+		return 0, fmt.Errorf("%w: %d bytes that start with % x, want an .npz file, a safetensors file, or a directory with config.json and model.safetensors",
+			ErrFormat, size, head[:min(4, len(head))])
+	}
 }
 
 // readerAt returns a file of a file system as an io.ReaderAt; files on disk and embedded files are one.
@@ -83,23 +130,6 @@ func readerAt(f fs.File) (io.ReaderAt, error) {
 		return nil, fmt.Errorf("a %T cannot be read at an offset", f)
 	}
 	return r, nil
-}
-
-// openFile reads a checkpoint that is one file.
-func openFile(name string, r io.ReaderAt, size int64) (*Model, error) {
-	head := make([]byte, min(size, 9))
-	if _, err := r.ReadAt(head, 0); err != nil && len(head) > 0 {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	switch {
-	case len(head) >= 4 && string(head[:4]) == "PK\x03\x04":
-		return openNpz(name, r, size)
-	case len(head) == 9 && head[8] == '{':
-		return nil, fmt.Errorf("%s: %w: a safetensors file says nothing of its network; open the directory that also holds its config.json", name, ErrFormat)
-	default:
-		return nil, fmt.Errorf("%s: %w: %d bytes that start with % x, want an .npz file or a directory with config.json and model.safetensors",
-			filepath.ToSlash(name), ErrFormat, size, head[:min(4, len(head))])
-	}
 }
 
 // Network returns a network with these parameters. The values are not copied, so that a large model is in memory

@@ -10,7 +10,7 @@ import (
 )
 
 // testdata/r50x1-names.tsv lists the 153 tensors of BiT R50x1 with 1000 classes as the loaders of big_transfer
-// (bit_pytorch/models.py) and transformers (convert_bit_to_pytorch.py) name and shape them.
+// (bit_pytorch/models.py), transformers (convert_bit_to_pytorch.py) and timm (models/resnetv2.py) name and shape them.
 func TestNamesOfR50x1(t *testing.T) {
 	text, err := os.ReadFile("testdata/r50x1-names.tsv")
 	if err != nil {
@@ -28,7 +28,7 @@ func TestNamesOfR50x1(t *testing.T) {
 		format      string
 		naming      naming
 		name, shape int // columns
-	}{{"npz", npzNaming, 0, 1}, {"Hugging Face", hfNaming, 2, 3}} {
+	}{{"npz", npzNaming, 0, 1}, {"Hugging Face", hfNaming, 2, 3}, {"timm", timmNaming, 4, 5}} {
 		params := c.naming.params(resnet.Variant{Depth: 50, Width: 1}.Config(1000))
 		if len(params) != len(rows) {
 			t.Fatalf("%s: %d parameters, want %d", c.format, len(params), len(rows))
@@ -59,10 +59,14 @@ func TestNormaliseNpz(t *testing.T) {
 		plain,
 		"resnet/block1/unit02/b/standardized_conv2d_17/kernel",
 		"block1/unit02/b/standardized_conv2d_0/kernel",
+		"resnet/block1/unit02/b/standardized_conv2d_123456/kernel",
 	} {
 		if got := normaliseNpz(key); got != plain {
 			t.Errorf("%q becomes %q, want %q", key, got, plain)
 		}
+	}
+	if got, want := normaliseNpz("resnet/block1/unit01/a/proj_1/standardized_conv2d_2/kernel"), "resnet/block1/unit01/a/proj/standardized_conv2d/kernel"; got != want {
+		t.Errorf("two counters: %q, want %q", got, want)
 	}
 	for _, key := range []string{ // a counter is digits before a slash, on that component only
 		"resnet/block1/unit02/b/standardized_conv2d_x/kernel",
@@ -75,18 +79,29 @@ func TestNormaliseNpz(t *testing.T) {
 	}
 }
 
-func TestParseNpzUnit(t *testing.T) {
-	for key, want := range map[string][2]int{
-		"resnet/block1/unit01/a/group_norm/gamma": {1, 1},
-		"resnet/block3/unit36/a/group_norm/gamma": {3, 36},
-		"resnet/block1/unit00/a/group_norm/gamma": {},
-		"resnet/block0/unit01/a/group_norm/gamma": {},
-		"resnet/block1/unit1/a/group_norm/gamma":  {},
-		"resnet/root_block/conv/kernel":           {},
+func TestParseUnit(t *testing.T) {
+	for _, c := range []struct {
+		naming      naming
+		key         string
+		stage, unit int
+		ok          bool
+	}{
+		{npzNaming, "resnet/block1/unit01/a/group_norm/gamma", 0, 0, true},
+		{npzNaming, "resnet/block3/unit36/a/group_norm/gamma", 2, 35, true},
+		{npzNaming, "resnet/block1/unit00/a/group_norm/gamma", 0, 0, false},
+		{npzNaming, "resnet/block0/unit01/a/group_norm/gamma", 0, 0, false},
+		{npzNaming, "resnet/block1/unit1/a/group_norm/gamma", 0, 0, false},
+		{npzNaming, "resnet/root_block/conv/kernel", 0, 0, false},
+		{hfNaming, "bit.encoder.stages.2.layers.35.conv1.weight", 2, 35, true},
+		{hfNaming, "encoder.stages.2.layers.35.conv1.weight", 0, 0, false},
+		{hfBareNaming, "encoder.stages.0.layers.0.norm1.bias", 0, 0, true},
+		{timmNaming, "stages.3.blocks.10.conv2.weight", 3, 10, true},
+		{timmNaming, "stages.03.blocks.1.conv2.weight", 0, 0, false},
+		{timmNaming, "stages.3.blocks.-1.conv2.weight", 0, 0, false},
 	} {
-		block, unit, ok := parseNpzUnit(key)
-		if ok != (want != [2]int{}) || ok && [2]int{block, unit} != want {
-			t.Errorf("%q: block %d, unit %d, %v, want %v", key, block, unit, ok, want)
+		stage, unit, ok := c.naming.parseUnit(c.key)
+		if ok != c.ok || ok && (stage != c.stage || unit != c.unit) {
+			t.Errorf("%q: stage %d, unit %d, %v, want %d, %d, %v", c.key, stage, unit, ok, c.stage, c.unit, c.ok)
 		}
 	}
 }

@@ -188,7 +188,7 @@ func (p *pyParser) tuple() ([]int, error) {
 
 // npyElement holds the bytes of each element type that is read.
 var npyElement = map[string]int{
-	"<f2": 2, "<f4": 4, "<f8": 8,
+	"<f2": 2, "<f4": 4, "<f8": 8, "|V2": 2, "<V2": 2,
 	"|i1": 1, "<i2": 2, "<i4": 4, "<i8": 8,
 	"|u1": 1, "<u2": 2, "<u4": 4,
 }

@@ -14,13 +14,14 @@ import (
 	"strings"
 
 	"github.com/bigtransfer/bit/internal/safetensors"
+	"github.com/bigtransfer/bit/resnet"
 )
 
 // Array is an array of a reference file with the type it has there: exactly one of the three value slices is set.
 // Values are row-major.
 type Array struct {
 	Shape   []int
-	Float32 []float32 // of float32 and float16
+	Float32 []float32 // of float32, float16 and bfloat16
 	Float64 []float64
 	Int64   []int64 // of every integer type that fits
 }
@@ -176,10 +177,8 @@ func (m npzMember) array() (Array, error) {
 	a := Array{Shape: m.header.shape}
 	le := binary.LittleEndian
 	switch m.header.descr {
-	case "<f2":
-		a.Float32, err = decodeFloats(raw, F16)
-	case "<f4":
-		a.Float32, err = decodeFloats(raw, F32)
+	case "<f2", "<f4", "|V2", "<V2":
+		a.Float32, err = decodeFloats(raw, npyDTypes[m.header.descr])
 	case "<f8":
 		a.Float64 = decode(raw, 8, func(b []byte) float64 { return math.Float64frombits(le.Uint64(b)) })
 	case "|i1":
@@ -264,7 +263,7 @@ func cutMember(r io.ReaderAt, size int64) *TensorError {
 	return last
 }
 
-// openNpz reads an official checkpoint. Nothing but names and shapes says what network it holds: see inferNpz.
+// openNpz reads an official checkpoint. Nothing but names and shapes says what network it holds.
 func openNpz(file string, r io.ReaderAt, size int64) (*Model, error) {
 	members, err := npzMembers(r, size)
 	if err != nil {
@@ -279,17 +278,22 @@ func openNpz(file string, r io.ReaderAt, size int64) (*Model, error) {
 	const believable = 2
 	entries := make([]entry, len(members))
 	for i, m := range members {
-		if m.problem == nil && m.header.descr != "<f4" {
-			m.problem = &TensorError{Name: m.name, Problem: ErrDType, Got: m.header.shape, Detail: fmt.Sprintf("%q, want \"<f4\"", m.header.descr)}
+		dtype, ok := npyDTypes[m.header.descr]
+		if m.problem == nil && !ok {
+			m.problem = &TensorError{Problem: ErrDType, Detail: fmt.Sprintf("%q, want \"<f4\", \"<f2\" or, for bfloat16, \"|V2\"", m.header.descr)}
 		}
 		entries[i] = entry{
-			name: m.name, key: normaliseNpz(m.name), shape: m.header.shape, dtype: F32,
+			name: m.name, key: normaliseNpz(m.name), shape: m.header.shape, dtype: dtype,
 			problem: m.problem, claimed: m.zip.UncompressedSize64/believable > m.zip.CompressedSize64, open: m.open,
 		}
 	}
-	cfg, err := inferNpz(file, entries)
+	cfg, err := npzNaming.infer(file, entries)
 	if err != nil {
 		return nil, err
+	}
+	cfg.Groups, cfg.GNEpsilon, cfg.WSEpsilon = releasedGroups, resnet.GNEpsilon, resnet.WSEpsilonOfficial
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	tensors, err := load(file, npzNaming, cfg, entries)
 	if err != nil {
@@ -297,3 +301,10 @@ func openNpz(file string, r io.ReaderAt, size int64) (*Model, error) {
 	}
 	return &Model{Format: FormatNpz, Config: cfg, Tensors: tensors}, nil
 }
+
+// releasedGroups is the number of GroupNorm groups of every released model, where a checkpoint does not say it.
+const releasedGroups = 32
+
+// npyDTypes are the element types of weights. NumPy has no bfloat16: JAX's comes out as two bytes of nothing in
+// particular (big_vision utils.py, recover_dtype).
+var npyDTypes = map[string]DType{"<f4": F32, "<f2": F16, "|V2": BF16, "<V2": BF16}

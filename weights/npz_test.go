@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/bigtransfer/bit/internal/fixture"
 	"github.com/bigtransfer/bit/resnet"
@@ -78,7 +79,7 @@ func npy(dict string, data []byte) []byte {
 }
 
 func openBytes(file []byte) (*Model, error) {
-	return openFile("x.npz", bytes.NewReader(file), int64(len(file)))
+	return OpenFS(fstest.MapFS{"x.npz": {Data: file}}, "x.npz")
 }
 
 // wantTensorError fails unless err is a TensorError with these fields that names everything in its text.
@@ -180,9 +181,10 @@ func TestNpzCorruption(t *testing.T) {
 		{"NaN in a vector", value(lastNorm, 0, math.NaN()), lastNorm, ErrNotFinite, []int{1024}, []int{1024}},
 		{"big-endian", header(conv2, "<f4", ">f4"), conv2, ErrDType, shape, shape},
 		{"integers", header(conv2, "<f4", "<i4"), conv2, ErrDType, shape, shape},
-		{"half precision", func(ms []zipMember) []zipMember {
-			return edit(conv2, func(d []byte) []byte { return d[:128+(len(d)-128)/2] })(header(conv2, "<f4", "<f2")(ms))
+		{"double precision", func(ms []zipMember) []zipMember {
+			return edit(conv2, func(d []byte) []byte { return append(d, d[128:]...) })(header(conv2, "<f4", "<f8")(ms))
 		}, conv2, ErrDType, shape, shape},
+		{"half precision of twice the data", header(conv2, "<f4", "<f2"), conv2, ErrOffsets, shape, shape},
 		{"Fortran order", header(conv2, "False", "True"), conv2, ErrOrder, shape, shape},
 		{"shape beyond an int", header(conv2, "(3, 3, 64, 64)", "(99999999999999999999,)"), conv2, ErrCorrupt, shape, nil},
 		{"more values than an int", header(conv2, "(3, 3, 64, 64)", "(9999999999, 9999999999)"), conv2, ErrShape, shape, []int{9999999999, 9999999999}},
@@ -547,15 +549,47 @@ func TestReadNpzTypes(t *testing.T) {
 }
 
 // Depths, widths, channels and classes come back from nothing but names and shapes.
-func TestInferNpz(t *testing.T) {
+func TestInfer(t *testing.T) {
 	want := resnet.Variant{Depth: 101, Width: 3}.Config(21843)
 	want.Channels = 4
-	var entries []entry
-	for _, p := range npzNaming.params(want) {
-		entries = append(entries, entry{name: p.file, key: p.file, shape: p.stored})
+	for name, n := range map[string]naming{"npz": npzNaming, "Hugging Face": hfNaming, "timm": timmNaming} {
+		var entries []entry
+		for _, p := range n.params(want) {
+			entries = append(entries, entry{name: p.file, key: p.file, shape: p.stored})
+		}
+		got, err := n.infer("x", entries)
+		got.Groups, got.GNEpsilon, got.WSEpsilon = want.Groups, want.GNEpsilon, want.WSEpsilon
+		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%s: %+v, %v, want %+v", name, got, err, want)
+		}
 	}
-	got, err := inferNpz("x", entries)
-	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("%+v, %v, want %+v", got, err, want)
+}
+
+// Half precision, NumPy's float16 and JAX's bfloat16, of which NumPy only knows the size.
+func TestNpzHalf(t *testing.T) {
+	bits := []uint16{0x3f80, 0xc000, 0x0000, 0x8000, 0x4049, 0x3eab, 0x0001, 0x7bff, 0xbf00, 0x42c8}
+	for descr, want := range map[string][]float64{
+		"<f2": {1.875, -2, 0, 0, 2.142578125, 1.6669921875, 0x1p-24, 65504, -1.75, 3.390625},
+		"|V2": {1, -2, 0, 0, 3.140625, 0.333984375, 0x1p-133, 0x1.fep120, -0.5, 100},
+	} {
+		ms := readMembers(t, fixture.Case(t, "official-tiny", "weights.npz"))
+		for i := range ms {
+			if ms[i].name == "resnet/head/conv2d/bias.npy" {
+				data, err := binary.Append(nil, binary.LittleEndian, bits)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ms[i].data = npy("{'descr': '"+descr+"', 'fortran_order': False, 'shape': (10,), }", data)
+			}
+		}
+		m, err := openBytes(writeZip(t, ms))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range m.Tensors["head/bias"].Data {
+			if float64(v) != want[i] {
+				t.Errorf("%s %#04x is %v, want %v", descr, bits[i], v, want[i])
+			}
+		}
 	}
 }

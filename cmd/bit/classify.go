@@ -60,7 +60,7 @@ func (a *app) classify(ctx context.Context, args []string, o classifyOptions) er
 	if o.batch < 0 {
 		return usagef("--batch %d: want at least 1", o.batch)
 	}
-	m, err := o.open(ctx)
+	m, err := o.open(ctx, a)
 	if err != nil {
 		return err
 	}

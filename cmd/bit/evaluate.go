@@ -48,7 +48,7 @@ func (a *app) evaluate(ctx context.Context, dir string, o evaluateOptions) error
 	if o.batch < 0 {
 		return usagef("--batch %d: want at least 1", o.batch)
 	}
-	m, err := o.open(ctx)
+	m, err := o.open(ctx, a)
 	if err != nil {
 		return err
 	}

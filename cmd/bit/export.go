@@ -78,6 +78,7 @@ func (a *app) export(ctx context.Context, ref, path string, o exportOptions, ask
 	if err != nil {
 		return err
 	}
+	a.reportWarnings(m.Classifier)
 	boundGarbage(m.Config())
 	p := m.Processor()
 	settings := onnx.Options{Input: input, Processor: p, External: o.external}

@@ -104,6 +104,7 @@ func (a *app) finetune(ctx context.Context, dir string, o finetuneOptions) error
 	if err != nil {
 		return err
 	}
+	a.reportWarnings(m.Classifier)
 	ds, err := data.Open(dir)
 	if err != nil {
 		return err

@@ -64,6 +64,7 @@ func (a *app) info(ctx context.Context, ref string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	a.reportWarnings(m)
 	info := describe(m)
 	if asJSON {
 		e := json.NewEncoder(a.stdout)
@@ -111,12 +112,8 @@ func inputSize(p *imaging.Processor) (h, w int) {
 
 // variantOf returns the paper's name of an architecture, or "".
 func variantOf(c resnet.Config) string {
-	for _, v := range resnet.Released() {
-		r := v.Config(c.Classes)
-		r.WSEpsilon = c.WSEpsilon // differs between file formats
-		if fmt.Sprint(r) == fmt.Sprint(c) {
-			return v.String()
-		}
+	if v, ok := c.Variant(); ok {
+		return v.String()
 	}
 	return ""
 }

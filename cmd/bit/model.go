@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"runtime/debug"
 
@@ -32,12 +33,12 @@ func addModelFlag(cmd *cobra.Command, model *string) {
 	cmd.Flags().StringVar(model, "model", bit.DefaultModel, "name of the embedded model, an .npz file, or a folder")
 }
 
-func (o *modelOptions) open(ctx context.Context) (*bit.Classifier, error) {
+func (o *modelOptions) open(ctx context.Context, a *app) (*bit.Classifier, error) {
 	opener, err := opener(o.resolution, o.threads)
 	if err != nil {
 		return nil, err
 	}
-	return openClassifier(ctx, opener, o.model)
+	return a.openClassifier(ctx, opener, o.model)
 }
 
 // opener returns what opens models with the settings of the flags --resolution and --threads.
@@ -53,12 +54,21 @@ func opener(resolution, threads int) (bit.Opener, error) {
 const maxGarbage = 256 << 20
 
 // openClassifier opens a model that is neither trained nor saved, and bounds the garbage beside it.
-func openClassifier(ctx context.Context, o bit.Opener, ref string) (*bit.Classifier, error) {
+func (a *app) openClassifier(ctx context.Context, o bit.Opener, ref string) (*bit.Classifier, error) {
 	m, err := o.OpenClassifier(ctx, ref)
-	if err == nil {
-		boundGarbage(m.Config())
+	if err != nil {
+		return nil, err
 	}
-	return m, err
+	boundGarbage(m.Config())
+	a.reportWarnings(m)
+	return m, nil
+}
+
+// reportWarnings says what seemed odd in a model's file.
+func (a *app) reportWarnings(m *bit.Classifier) {
+	for _, w := range m.Warnings() {
+		fmt.Fprintf(a.stderr, "bit: warning: %s\n", w)
+	}
 }
 
 func boundGarbage(c resnet.Config) {

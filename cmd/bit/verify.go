@@ -73,7 +73,7 @@ func (a *app) verify(ctx context.Context, ref, reference string, o verifyOptions
 			return err
 		}
 	}
-	m, err := openClassifier(ctx, opener, ref)
+	m, err := a.openClassifier(ctx, opener, ref)
 	if err != nil {
 		return err
 	}
