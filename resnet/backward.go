@@ -17,16 +17,14 @@ type unitGrads struct{ dx, dh1, dh2, dy *nn.Map }
 
 func like(m *nn.Map, memory []float32) *nn.Map { return nn.NewMapOver(m.N, m.H, m.W, m.C, memory) }
 
-func (p *pass) planBackward(ks *kernels) {
+func (p *pass) planBackward(mem memory, again Recompute, shapes []mapShape) {
 	b := &backward{}
 	p.back = b
 	b.dlogits, b.dfeatures = nn.NewMap(p.logits.N, 1, 1, p.logits.C), nn.NewMap(p.features.N, 1, 1, p.features.C)
-	outs, mid1, mid2 := len(p.pooled.Data), 0, 0
-	for _, u := range p.units {
-		outs, mid1, mid2 = max(outs, len(u.y.Data)), max(mid1, len(u.h1.Data)), max(mid2, len(u.h2.Data))
-	}
-	turn := [2][]float32{make([]float32, outs), make([]float32, outs)}
-	mem1, mem2 := make([]float32, mid1), make([]float32, mid2)
+	out, mid1, mid2 := gradients(shapes)
+	images := p.input.N
+	turn := [2][]float32{mem.get(evenGrad, images*out), mem.get(oddGrad, images*out)}
+	mem1, mem2 := mem.get(mid1Grad, images*mid1), mem.get(mid2Grad, images*mid2)
 	dx := like(p.pooled, turn[0])
 	for i := range p.units {
 		u := &p.units[i]
@@ -40,7 +38,7 @@ func (p *pass) planBackward(ks *kernels) {
 		b.units = append(b.units, g)
 		dx = g.dy
 	}
-	b.dstem = nn.NewMap(p.stemOut.N, p.stemOut.H, p.stemOut.W, p.stemOut.C)
+	b.dstem = like(p.stemOut, mem.get(stemGrad, len(p.stemOut.Data)))
 	p.head.PlanBackward(b.dlogits, b.dfeatures)
 
 	need := max(p.stem.GradScratch(), p.head.GradScratch())
@@ -50,18 +48,33 @@ func (p *pass) planBackward(ks *kernels) {
 			need = max(need, u.proj.GradScratch())
 		}
 	}
-	b.scratch = make([]float32, need)
-	b.plan(p)
+	b.scratch = mem.get(kernelGrad, need)
+	b.plan(p, again)
 }
 
-// plan lists the steps, which add to every parameter's gradient, from dlogits.
-func (b *backward) plan(p *pass) {
+// plan lists the steps, which add to every parameter's gradient, from dlogits. Before a unit's comes what makes its maps
+// again, if forward did not leave them.
+func (b *backward) plan(p *pass, again Recompute) {
 	b.steps = []step{
 		{"head", partKernel, p.head.Conv, func() { p.head.BackwardKernel(b.dlogits, b.scratch) }},
 		{"head", partInput, p.head.Conv, p.head.BackwardInput},
 		{"mean", partInput, nil, func() { p.mean.Backward(b.dfeatures, b.units[len(b.units)-1].dy) }},
 	}
-	for i := len(p.units) - 1; i >= 0; i-- {
+	last := len(p.units) - 1
+	for i := last; i >= 0; i-- {
+		u := &p.units[i]
+		if again >= RecomputeStages && i < last && u.stage != p.units[i+1].stage {
+			first := i
+			for first > 0 && p.units[first-1].stage == u.stage {
+				first--
+			}
+			for j := first; j < i; j++ {
+				b.steps = append(b.steps, p.units[j].forward(partAgain)...)
+			}
+		}
+		if again >= RecomputeUnits && i < last {
+			b.steps = append(b.steps, u.inside(partAgain)...)
+		}
 		b.steps = append(b.steps, p.units[i].backward(b.units[i], b.scratch)...)
 	}
 	b.steps = append(b.steps,

@@ -93,6 +93,7 @@ type pass struct {
 // where the shortcut is proj(p), or x itself.
 type unit struct {
 	name                      string
+	stage                     int
 	gn1, gn2, gn3             *nn.GroupNorm
 	proj, conv1, conv2, conv3 *nn.Conv
 	x, h1, h2, y              *nn.Map
@@ -103,18 +104,22 @@ func (u *unit) forward(part string) []step {
 	if u.proj != nil {
 		steps = append(steps, step{u.name + "/proj", part, u.proj, u.proj.Forward})
 	}
-	return append(steps,
-		step{u.name + "/conv1", part, u.conv1, u.conv1.Forward},
-		step{u.name + "/gn2", part, nil, u.gn2.Prepare},
-		step{u.name + "/conv2", part, u.conv2, u.conv2.Forward},
-		step{u.name + "/gn3", part, nil, u.gn3.Prepare},
-		step{u.name + "/conv3", part, u.conv3, u.conv3.Forward})
+	return append(append(steps, u.inside(part)...), step{u.name + "/conv3", part, u.conv3, u.conv3.Forward})
 }
 
-// newPass lays the network out for input [n,h,w,Channels], for training if mem gives each map its own memory. For
-// inference maps that are no longer needed give theirs to later ones, and to those of other passes.
-func (n *Network) newPass(e *nn.Engine, ks *kernels, mem *arena, images, h, w int) *pass {
-	train := mem.separate
+// inside are the steps from x to h2, once gn1 is prepared.
+func (u *unit) inside(part string) []step {
+	return []step{
+		{u.name + "/conv1", part, u.conv1, u.conv1.Forward},
+		{u.name + "/gn2", part, nil, u.gn2.Prepare},
+		{u.name + "/conv2", part, u.conv2, u.conv2.Forward},
+		{u.name + "/gn3", part, nil, u.gn3.Prepare},
+	}
+}
+
+// newPass lays the network out for input [n,h,w,Channels], for training if its parameters are to get gradients. Maps that
+// are no longer needed give their memory to later ones, and to those of other passes.
+func (n *Network) newPass(e *nn.Engine, ks *kernels, mem memory, train bool, again Recompute, images, h, w int) *pass {
 	norm := func(x *nn.Map, name string) *nn.GroupNorm {
 		gamma, beta := n.Param(name+"gamma"), n.Param(name+"beta")
 		var dgamma, dbeta []float32
@@ -123,22 +128,18 @@ func (n *Network) newPass(e *nn.Engine, ks *kernels, mem *arena, images, h, w in
 		}
 		return nn.NewGroupNorm(e, x, gamma.Value, beta.Value, dgamma, dbeta, n.Groups, n.GNEpsilon)
 	}
+	shapes := n.layout(train, again, h, w)
+	mem.reserve(images, shapes)
 	p := &pass{input: nn.NewMap(images, h, w, n.Channels)}
-	h, w = ks.stem.OutSide(h), ks.stem.OutSide(w)
-	p.stemOut = mem.place(stemMap, images, h, w, n.StemWidth)
+	p.stemOut = mem.place(images, shapes[0])
 	p.stem = nn.NewConv(ks.stem, p.input, nil, p.stemOut, nil, false, false)
-	h, w = nn.PoolSide(h), nn.PoolSide(w)
-	p.pooled = mem.place(evenMap, images, h, w, n.StemWidth)
+	p.pooled = mem.place(images, shapes[1])
 	p.pool = nn.NewMaxPool(e, p.stemOut, p.pooled)
 	x := p.pooled
 	for i, k := range ks.units {
-		name := UnitName(k.stage, k.unit)
-		mid, out := n.Mid(k.stage), n.Widths[k.stage]
-		u := unit{name: name, x: x, gn1: norm(x, name+"/gn1/")}
-		u.h1 = mem.place(mid1Map, images, h, w, mid)
-		h, w = k.conv2.OutSide(h), k.conv2.OutSide(w)
-		u.h2 = mem.place(mid2Map, images, h, w, mid)
-		u.y = mem.place([]role{oddMap, evenMap}[i%2], images, h, w, out)
+		name, maps := UnitName(k.stage, k.unit), shapes[2+3*i:]
+		u := unit{name: name, stage: k.stage, x: x, gn1: norm(x, name+"/gn1/")}
+		u.h1, u.h2, u.y = mem.place(images, maps[0]), mem.place(images, maps[1]), mem.place(images, maps[2])
 		shortcut := x
 		if k.proj != nil {
 			shortcut = nil
@@ -160,7 +161,7 @@ func (n *Network) newPass(e *nn.Engine, ks *kernels, mem *arena, images, h, w in
 	p.head = nn.NewDense(ks.head, bias.Value, bias.Grad, p.features, p.logits)
 	p.planForward()
 	if train {
-		p.planBackward(ks)
+		p.planBackward(mem, again, shapes)
 	}
 	return p
 }
@@ -177,33 +178,3 @@ func (p *pass) planForward() {
 
 // body returns the steps from input to features: all but the head.
 func (p *pass) body() []step { return p.forward[:len(p.forward)-1] }
-
-// role is the part a map plays in a pass; maps of one role are never needed at the same time during inference.
-type role int
-
-const (
-	stemMap role = iota
-	evenMap      // outputs of every second unit, and of the pool
-	oddMap
-	mid1Map
-	mid2Map
-	roles
-)
-
-// arena gives out maps: each its own memory, or one memory for each role.
-type arena struct {
-	separate bool
-	shared   [roles][]float32
-}
-
-func newArena(separate bool) *arena { return &arena{separate: separate} }
-
-func (a *arena) place(r role, n, h, w, c int) *nn.Map {
-	if a.separate {
-		return nn.NewMap(n, h, w, c)
-	}
-	if size := n * h * w * c; len(a.shared[r]) < size {
-		a.shared[r] = make([]float32, size) // earlier, smaller maps of the role keep what they have
-	}
-	return nn.NewMapOver(n, h, w, c, a.shared[r])
-}

@@ -13,7 +13,7 @@ type Predictor struct {
 	net    *Network
 	e      *nn.Engine
 	ks     *kernels
-	maps   *arena // of all passes, since they take turns
+	mem    memory // of all passes, since they take turns
 	passes passCache
 }
 
@@ -41,7 +41,7 @@ func (n *Network) Freeze(pool *par.Pool) *Predictor {
 func (n *Network) newPredictor(pool *par.Pool) *Predictor {
 	e := nn.NewEngine(pool)
 	e.Winograd = nn.WinogradWhereItPays
-	return &Predictor{net: n, e: e, ks: n.newKernels(e, false), maps: newArena(false)}
+	return &Predictor{net: n, e: e, ks: n.newKernels(e, false), mem: memory{}}
 }
 
 // Refold takes over parameters that have changed.
@@ -93,7 +93,7 @@ func (p *Predictor) load(x []float32, n, h, w int) (*pass, error) {
 	if err := checkInput(x, n, h, w, p.net.Channels); err != nil {
 		return nil, err
 	}
-	pass := p.passes.get(n, h, w, func() *pass { return p.net.newPass(p.e, p.ks, p.maps, n, h, w) })
+	pass := p.passes.get(n, h, w, func() *pass { return p.net.newPass(p.e, p.ks, p.mem, false, RecomputeNothing, n, h, w) })
 	copy(pass.input.Data, x)
 	return pass, nil
 }

@@ -38,29 +38,3 @@ func (c Config) MACs(h, w int) int64 {
 	}
 	return macs + int64(c.FeatureWidth())*int64(c.Classes)
 }
-
-// TrainingBytes returns the memory that one image of h x w pixels takes in a Trainer: its activations, all of which
-// backward needs, and the gradients that are alive at the same time. Parameters and what belongs to them come on top,
-// once for any number of images.
-func (c Config) TrainingBytes(h, w int) int64 {
-	half := func() { h, w = (h+1)/2, (w+1)/2 }
-	size := func(channels int) int64 { return int64(h) * int64(w) * int64(channels) }
-	values := size(c.Channels)
-	half()
-	values += 2 * size(c.StemWidth) // the stem's output and its gradient
-	half()
-	values += size(c.StemWidth)
-	out, mid1, mid2 := size(c.StemWidth), int64(0), int64(0)
-	for s, depth := range c.Depths {
-		for u := range depth {
-			h1 := size(c.Mid(s))
-			if u == 0 && Stride(s) == 2 {
-				half()
-			}
-			h2, y := size(c.Mid(s)), size(c.Widths[s])
-			values += h1 + h2 + y
-			out, mid1, mid2 = max(out, y), max(mid1, h1), max(mid2, h2)
-		}
-	}
-	return 4 * (values + 2*out + mid1 + mid2)
-}

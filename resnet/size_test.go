@@ -1,36 +1,77 @@
 package resnet
 
 import (
+	"math"
+	"runtime"
 	"testing"
 
 	"github.com/bigtransfer/bit/internal/par"
 	"github.com/bigtransfer/bit/nn"
 )
 
-// The estimate must be what a trainer lays out, map by map.
+// The estimate of an image must be what a trainer lays out, map by map; that of a trainer what it allocates.
 func TestTrainingBytes(t *testing.T) {
-	cfg := Config{Channels: 3, StemWidth: 8, Widths: []int{32, 64, 128}, Depths: []int{1, 2, 1}, Groups: 4, Classes: 5, GNEpsilon: 1e-5, WSEpsilon: 1e-8}
+	cfg := Config{Channels: 3, StemWidth: 8, Widths: []int{32, 64, 128}, Depths: []int{1, 3, 2}, Groups: 4, Classes: 5, GNEpsilon: 1e-5, WSEpsilon: 1e-8}
 	net, err := NewNetwork(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := net.NewTrainer(par.New(1))
-	for _, c := range []struct{ n, h, w int }{{1, 32, 32}, {2, 33, 47}, {3, 75, 20}} {
-		p := net.newPass(tr.e, tr.ks, newArena(true), c.n, c.h, c.w)
-		values := len(p.input.Data) + len(p.stemOut.Data) + len(p.back.dstem.Data) + len(p.pooled.Data)
-		buffers := map[*float32]int{} // gradients of many maps lie in the same few buffers
-		for i, u := range p.units {
-			values += len(u.h1.Data) + len(u.h2.Data) + len(u.y.Data)
-			g := p.back.units[i]
-			for _, m := range []*nn.Map{g.dx, g.dy, g.dh1, g.dh2} {
-				buffers[&m.Data[0]] = cap(m.Data)
+	for _, again := range Recomputes() {
+		for _, c := range []struct{ n, h, w int }{{1, 32, 32}, {2, 33, 47}, {3, 75, 20}} {
+			tr := net.NewTrainer(par.New(1))
+			p := net.newPass(tr.e, tr.ks, memory{}, true, again, c.n, c.h, c.w)
+			buffers := map[*float32]int{} // many maps lie in the same few buffers
+			maps := []*nn.Map{p.input, p.stemOut, p.back.dstem, p.pooled}
+			for i, u := range p.units {
+				g := p.back.units[i]
+				maps = append(maps, u.h1, u.h2, u.y, g.dx, g.dy, g.dh1, g.dh2)
+			}
+			values := 0
+			for _, m := range maps {
+				buffers[&m.Data[0]] = max(buffers[&m.Data[0]], cap(m.Data))
+			}
+			for _, size := range buffers {
+				values += size
+			}
+			if got, want := cfg.TrainingBytes(c.h, c.w, again)*int64(c.n), int64(4*values); got != want {
+				t.Errorf("%d x %dx%d, %v again: %d bytes, want %d", c.n, c.h, c.w, again, got, want)
 			}
 		}
-		for _, size := range buffers {
-			values += size
+	}
+}
+
+func TestTrainerBytes(t *testing.T) {
+	cfg := Variant{Depth: 50, Width: 1}.Config(10)
+	net, err := NewNetwork(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := par.New(2)
+	defer pool.Close()
+	const images, side = 4, 96
+	x := make([]float32, images*side*side*3)
+	values := int64(4 * cfg.NumParams()) // which the network has before
+	previous := int64(math.MaxInt64)
+	for _, again := range Recomputes() {
+		for _, p := range net.Params() {
+			p.Grad = nil
 		}
-		if got, want := cfg.TrainingBytes(c.h, c.w)*int64(c.n), int64(4*values); got != want {
-			t.Errorf("%d x %dx%d: %d bytes, want %d", c.n, c.h, c.w, got, want)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		tr := net.NewTrainer(pool)
+		tr.SetRecompute(again)
+		if _, err := tr.Forward(x, images, side, side); err != nil {
+			t.Fatal(err)
 		}
+		runtime.ReadMemStats(&after)
+		got, want := int64(after.TotalAlloc-before.TotalAlloc)+values, cfg.TrainerBytes(images, side, side, again)
+		t.Logf("%v again: %d bytes allocated, %d estimated", again, got, want)
+		if ratio := float64(got) / float64(want); ratio < 0.9 || ratio > 1.05 {
+			t.Errorf("%v again: %d bytes allocated, %.2f of the estimated %d", again, got, ratio, want)
+		}
+		if got >= previous {
+			t.Errorf("%v again takes %d bytes, no less than the %d of what makes less again", again, got, previous)
+		}
+		previous = got
 	}
 }

@@ -21,6 +21,7 @@ const (
 	partClear   = "clear" // all gradients set to zero
 	partFold    = "fold"  // all kernels standardised and packed
 	partForward = string(nn.Forward)
+	partAgain   = "forward again" // see Recompute
 	partInput   = string(nn.InputGradient)
 	partKernel  = string(nn.KernelGradient)
 )

@@ -71,12 +71,13 @@ type trained struct {
 // largest: a layer's error is some 2e-6 of its largest output, and the errors of layers add up as those of float32 do.
 const winogradTolerance = 2e-5
 
-func train(t *testing.T, cfg resnet.Config, b batch, use nn.WinogradUse, threads, steps int) trained {
+func train(t *testing.T, cfg resnet.Config, b batch, use nn.WinogradUse, again resnet.Recompute, threads, steps int) trained {
 	t.Helper()
 	net := newNetwork(t, cfg, 1)
 	pool := par.New(threads)
 	defer pool.Close()
 	tr := net.NewTrainer(pool).WithWinograd(use)
+	tr.SetRecompute(again)
 	var all trained
 	velocity := map[string][]float32{}
 	for step := range steps {
@@ -135,7 +136,8 @@ func closeTo(t *testing.T, name string, got, want []float32) {
 	}
 }
 
-// TestThreads trains with 1, 2, 3, 5 and 8 threads: logits, gradients and weights have the same bits.
+// TestThreads trains with 1, 2, 3, 5 and 8 threads, and with what is computed again to save memory: logits, gradients and
+// weights have the same bits.
 func TestThreads(t *testing.T) {
 	wide := smallConfig() // more columns than a task takes, and blocks that images share
 	wide.StemWidth, wide.Widths, wide.Depths, wide.Groups = 64, []int{256, 576}, []int{1, 1}, 16
@@ -158,18 +160,19 @@ func TestThreads(t *testing.T) {
 				continue // slow in plain Go; the cut of the work is that of the other levels
 			}
 			t.Run(c.name, func(t *testing.T) {
-				want := train(t, c.cfg, c.batch, c.use, 1, c.steps)
+				want := train(t, c.cfg, c.batch, c.use, resnet.RecomputeNothing, 1, c.steps)
 				if x := oracle.Largest(oracle.Wide(want.grads)); !(x > 0) || math.IsInf(x, 0) {
 					t.Fatalf("largest gradient is %v", x)
 				}
-				for _, threads := range []int{2, 3, 5, 8} {
-					got := train(t, c.cfg, c.batch, c.use, threads, c.steps)
+				for i, threads := range []int{2, 3, 5, 8, 1} {
+					again := resnet.Recomputes()[(i+1)%3]
+					got := train(t, c.cfg, c.batch, c.use, again, threads, c.steps)
 					for _, v := range []struct {
 						name      string
 						got, want []float32
 					}{{"logits", got.logits, want.logits}, {"gradients", got.grads, want.grads}, {"weights", got.values, want.values}, {"predicted logits", got.predicted, want.predicted}} {
 						if !sameBits(v.got, v.want) {
-							t.Errorf("%d threads: %s are not those of 1 thread to the bit", threads, v.name)
+							t.Errorf("%d threads, %v again: %s are not those of 1 thread that keeps all to the bit", threads, again, v.name)
 						}
 					}
 				}
@@ -305,6 +308,7 @@ func TestAllocations(t *testing.T) {
 			cfg, b := smallConfig(), batch{3, 64, 61}
 			net := newNetwork(t, cfg, 6)
 			tr, pr := net.NewTrainer(pool), net.NewPredictor(pool)
+			tr.SetRecompute(resnet.Recomputes()[threads%3])
 			x, dst, dlogits := randomInput(7, b.len()), make([]float32, b.n*cfg.Classes), randomInput(8, b.n*cfg.Classes)
 			run := func() {
 				if err := pr.Logits(dst, x, b.n, b.h, b.w); err != nil {

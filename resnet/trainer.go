@@ -15,6 +15,8 @@ type Trainer struct {
 	e      *nn.Engine
 	ks     *kernels
 	passes passCache
+	mem    memory // of all passes, since they take turns
+	again  Recompute
 	stale  bool // the applied kernels are older than the parameters
 }
 
@@ -27,8 +29,11 @@ func (n *Network) NewTrainer(pool *par.Pool) *Trainer {
 	}
 	e := nn.NewEngine(pool)
 	e.Winograd = nn.WinogradWhereItPays
-	return &Trainer{net: n, e: e, ks: n.newKernels(e, true), stale: true}
+	return &Trainer{net: n, e: e, ks: n.newKernels(e, true), mem: memory{}, stale: true}
 }
+
+// SetRecompute chooses what is computed again in Backward, to save memory. Call it before the first Forward.
+func (t *Trainer) SetRecompute(again Recompute) { t.again = again }
 
 // ZeroGrad begins a step: gradients are set to zero, and Forward will see parameters that changed since the last call.
 func (t *Trainer) ZeroGrad() {
@@ -48,7 +53,7 @@ func (t *Trainer) Forward(x []float32, n, h, w int) ([]float32, error) {
 		t.ks.fold()
 		t.stale = false
 	}
-	p := t.passes.get(n, h, w, func() *pass { return t.net.newPass(t.e, t.ks, newArena(true), n, h, w) })
+	p := t.passes.get(n, h, w, func() *pass { return t.net.newPass(t.e, t.ks, t.mem, true, t.again, n, h, w) })
 	copy(p.input.Data, x)
 	runAll(p.forward)
 	return p.logits.Data, nil

@@ -50,6 +50,8 @@ type Options struct {
 	Threads    int   // 0: one per CPU
 	CacheBytes int64 // memory for decoded pictures; 0: 1 GiB, negative: none
 
+	Recompute resnet.Recompute // what to compute again in the backward pass, to save memory
+
 	EvaluateEvery int // steps between evaluations; 0: only at the end
 
 	Dir       string        // where checkpoints are kept and resumed from; "" for none

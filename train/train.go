@@ -80,6 +80,10 @@ type loop struct {
 
 func newLoop(net *resnet.Network, pool *par.Pool, cfg Config) (*loop, error) {
 	l := &loop{cfg: cfg, id: identify(net, cfg), net: net, pool: pool, eng: net.NewTrainer(pool), savedAt: time.Now()}
+	l.eng.SetRecompute(cfg.Recompute)
+	if m := cfg.Data.MicroBatch; m > 0 {
+		l.cfg.Eval.Batch = min(l.cfg.Eval.Batch, m) // evaluation takes no more memory for it, and its results are the same
+	}
 	l.at = position{Evaluated: -1, BestStep: -1}
 	l.saved.Step = -1
 	l.opt = newOptimiser(cfg.SGD, pool, net.Params())

@@ -125,16 +125,21 @@ func (a *app) finetune(ctx context.Context, dir string, o finetuneOptions) error
 	if err != nil {
 		return err
 	}
-	cfg.MicroBatch = o.chooseMicroBatch(m.Config(), plan.Crop, plan.Batch)
+	memory, err := o.planMemory(m.Config(), plan.Crop, plan.Batch, 2) // momentum, and the model as it was
+	if err != nil {
+		return err
+	}
+	cfg.MicroBatch = memory.MicroBatch
 	if cfg.Options, err = o.options(); err != nil {
 		return err
 	}
+	cfg.Recompute = memory.Recompute
 	if o.fromScratch {
 		if m, err = m.Untrained(o.seed); err != nil {
 			return err
 		}
 	}
-	a.printPlan(m, about, plan, cfg, o)
+	a.printPlan(m, about, plan, cfg, o, memory)
 	split := ""
 	if len(ds.Val) > 0 || len(ds.Test) > 0 {
 		split, _ = ds.EvalSplit()
@@ -176,7 +181,7 @@ func (o *finetuneOptions) origin() string {
 }
 
 // printPlan shows every number of a run before it begins.
-func (a *app) printPlan(m *bit.Model, about string, p transfer.Plan, cfg transfer.Config, o finetuneOptions) {
+func (a *app) printPlan(m *bit.Model, about string, p transfer.Plan, cfg transfer.Config, o finetuneOptions, memory memoryPlan) {
 	c := m.Config()
 	fmt.Fprintf(a.stderr, "model      %s: units %v, stem width %d, %.2f million parameters\n", o.origin(), c.Depths, c.StemWidth, float64(c.NumParams())/1e6)
 	fmt.Fprintf(a.stderr, "data       %s\n", about)
@@ -187,7 +192,7 @@ func (a *app) printPlan(m *bit.Model, about string, p transfer.Plan, cfg transfe
 		}
 		fmt.Fprintf(a.stderr, "%-10s %s\n", name, text)
 	}
-	fmt.Fprintf(a.stderr, "machine    %s, micro-batches of %d\n", describeMachine(o.threads), cfg.MicroBatch)
+	fmt.Fprintf(a.stderr, "machine    %s, %s\n", describeMachine(o.threads), memory)
 }
 
 // describePlan says everything that a run depends on besides network, data and seed.

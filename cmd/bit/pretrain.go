@@ -139,10 +139,19 @@ func (a *app) pretrain(ctx context.Context, dir string, o pretrainOptions) error
 	if err != nil {
 		return usageError{err}
 	}
-	opt := pretrain.Options{Seed: o.seed, MicroBatch: o.chooseMicroBatch(net.Config, recipe.Side, recipe.Batch)}
+	copies := 1 // momentum
+	if recipe.EMA > 0 {
+		copies++
+	}
+	memory, err := o.planMemory(net.Config, recipe.Side, recipe.Batch, copies)
+	if err != nil {
+		return err
+	}
+	opt := pretrain.Options{Seed: o.seed, MicroBatch: memory.MicroBatch}
 	if opt.Options, err = o.options(); err != nil {
 		return err
 	}
+	opt.Recompute = memory.Recompute
 	a.reportSkipped(ds.Skipped)
 	split := ""
 	if len(ds.Val) > 0 || len(ds.Test) > 0 {
@@ -152,7 +161,7 @@ func (a *app) pretrain(ctx context.Context, dir string, o pretrainOptions) error
 		net.Depths, net.StemWidth, net.Groups, float64(net.NumParams())/1e6, float64(net.MACs(recipe.Side, recipe.Side))/1e6, recipe.Side)
 	fmt.Fprintf(a.stderr, "data       %s\n", describeData(dir, ds))
 	fmt.Fprintf(a.stderr, "recipe     %s\n", describeRecipe(recipe, len(ds.Train)))
-	fmt.Fprintf(a.stderr, "machine    %s, micro-batches of %d\n", describeMachine(o.threads), opt.MicroBatch)
+	fmt.Fprintf(a.stderr, "machine    %s, %s\n", describeMachine(o.threads), memory)
 
 	log := newTrainingLog(a.stderr, len(ds.Train), recipe.Batch, split)
 	log.attach(&opt.Options)

@@ -3,15 +3,16 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/internal/cpu"
-	"github.com/bigtransfer/bit/resnet"
 	"github.com/bigtransfer/bit/train"
 )
 
@@ -22,8 +23,10 @@ type trainingOptions struct {
 	seed       uint64
 	threads    int
 	microBatch int
-	memory     float64 // GiB
+	memory     string // for the whole run, "" for no limit
+	budget     int64  // memory in bytes, once checked
 	cacheMiB   int64
+	cacheSet   func() bool // by the user
 	json       bool
 }
 
@@ -34,8 +37,9 @@ func (o *trainingOptions) addFlags(cmd *cobra.Command) {
 	f.Uint64Var(&o.seed, "seed", 0, "seed of everything random")
 	addThreadsFlag(cmd, &o.threads)
 	f.IntVar(&o.microBatch, "micro-batch", 0, "most images in memory at once; changes only how sums are rounded (default what --memory holds)")
-	f.Float64Var(&o.memory, "memory", 4, "memory for activations, in GiB")
-	f.Int64Var(&o.cacheMiB, "cache", 1024, "memory for decoded pictures, in MiB")
+	f.StringVar(&o.memory, "memory", "", "memory for the whole run, such as 4GB; kept by smaller micro-batches, then by computing maps again (default 4 GiB for activations and what the rest needs)")
+	f.Int64Var(&o.cacheMiB, "cache", 1024, "memory for decoded pictures, in MiB; with --memory a quarter of it at most")
+	o.cacheSet = func() bool { return f.Changed("cache") }
 	f.BoolVar(&o.json, "json", false, "print the final scores as JSON")
 	if err := cmd.MarkFlagRequired("output"); err != nil {
 		panic(err)
@@ -83,23 +87,17 @@ func (a *app) reportSkipped(skipped []data.Skipped) {
 	}
 }
 
-// chooseMicroBatch returns the most images to hold at once: as many as --memory has room for, unless told, but not more
-// than the batch. It does not look at the machine, so that the same command gives the same bits everywhere.
-func (o *trainingOptions) chooseMicroBatch(c resnet.Config, side, batch int) int {
-	if o.microBatch > 0 {
-		return min(o.microBatch, batch)
-	}
-	room := o.memory * (1 << 30) / float64(c.TrainingBytes(side, side))
-	return max(1, int(min(room, float64(batch))))
-}
-
 // check reports a flag that makes no sense.
 func (o *trainingOptions) check() error {
-	switch {
-	case o.microBatch < 0:
+	if o.microBatch < 0 {
 		return usagef("--micro-batch %d: want at least 1", o.microBatch)
-	case !(o.memory > 0):
-		return usagef("--memory %v: want a positive number", o.memory)
+	}
+	if o.memory != "" {
+		budget, err := humanize.ParseBytes(o.memory)
+		if err != nil || budget == 0 || budget > math.MaxInt64 {
+			return usagef("--memory %s: want a size such as 4GB or 900MB", o.memory)
+		}
+		o.budget = int64(budget)
 	}
 	return checkThreads(o.threads)
 }
