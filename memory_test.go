@@ -54,7 +54,7 @@ func TestClassifierMemory(t *testing.T) {
 	})
 	size := 4 * cfg.NumParams()
 	t.Logf("%d bytes of parameters: a classifier allocates %d, a model %d", size, spent, twice)
-	// The largest kernel is 9 % of them; the rest is transformed kernels, maps and what reading takes.
+	// The largest kernel is 9 % of them; the rest is maps and what reading takes.
 	if spent > size*5/4 {
 		t.Errorf("%d bytes allocated for a classifier of %d, want at most 5/4", spent, size)
 	}

@@ -172,7 +172,8 @@ func (m *Model) Save(dir string, card weights.Card) error {
 	return weights.SaveHF(dir, weights.FromNetwork(m.net, m.labels, m.processor), weights.F32, card)
 }
 
-// Network returns the network itself, for what this package has no method for. The model and the caller share it.
+// Network returns the network itself, for what this package has no method for. The model and the caller share it: it must
+// not be frozen while the model is used.
 func (m *Model) Network() *resnet.Network { return m.net }
 
 // Untrained returns a model of the same architecture, labels and preparation whose weights are drawn at random, to

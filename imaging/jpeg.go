@@ -6,7 +6,8 @@ import (
 	"github.com/bigtransfer/bit/internal/jpeg"
 )
 
-// jpegDecoders keeps the memory of decoders, which is half that of a picture.
+// jpegDecoders keeps the memory of decoders: half that of a picture of 4:2:0, up to three times that of a progressive one
+// of 4:4:4. What is not used between two garbage collections is let go.
 var jpegDecoders = sync.Pool{New: func() any { return new(jpeg.Decoder) }}
 
 func decodeJPEG(data []byte) (*Image, error) {

@@ -8,7 +8,7 @@ import (
 
 // winograd computes a 3x3 convolution of stride 1 by F(4x4,3x3), see [kernels.WinogradInput]: a quarter of the
 // multiplications, for transforms of the input, of the kernel and of the output. The map is cut into tiles of 4x4 outputs;
-// a task takes a block of them through all steps, so that what is between the steps never leaves the second-level cache:
+// a task takes a block of them through all steps, so that what is between the steps mostly stays in the second-level cache:
 //
 //	V[36][tiles][Ci] from the padded input; for each panel of filters, U[36][Ci][panel] from the packed kernel,
 //	M[36][tiles][panel] = V·U, and y from M
@@ -38,8 +38,8 @@ type winograd struct {
 
 const winogradName = "F(4x4,3x3)"
 
-// maxTransformed bounds the values of V (1.1 MiB): larger blocks, fewer times U is made. Half of a second-level cache of
-// 2 MiB was fastest; in a smaller cache part of V is read from the third level.
+// maxTransformed bounds the values of V (1.1 MiB) unless that left fewer than minTiles: larger blocks, fewer times U is
+// made. Half of a second-level cache of 2 MiB was fastest; what does not fit is read from the third level.
 const maxTransformed = 288 << 10
 
 // partTransformed is the number of values of one of the 36 matrices of U that are made at a time (288 KiB in all).
@@ -51,15 +51,15 @@ func (k *Kernel) usesWinograd(images, h, w int) bool {
 	return k.winogradFits() && (use == WinogradAlways || use == WinogradWhereItPays && k.winogradPays(images, h, w))
 }
 
-// winogradPays decides from shapes alone, for inference as for a small batch of the image's, so that an image's bits do
-// not depend on its batch. The costs are cycles of one thread at AVX-512.
+// winogradPays decides from shapes alone. Inference asks for smallBatch images whatever their number, so that an image's
+// bits do not depend on its batch. The costs are cycles of one thread at AVX-512.
 func (k *Kernel) winogradPays(images, h, w int) bool {
 	tiles := float64(images * ceilDiv(h, kernels.WinogradTile) * ceilDiv(w, kernels.WinogradTile))
 	ci, co := float64(k.Ci), float64(k.Co)
 	direct := 9 * float64(images*h*w) * ci * co / 32
 	// The transforms take about 110, 70 and 80 cycles for a vector of channels: of a tile's input and output, and of the
 	// kernel for each block.
-	blocks := math.Ceil(tiles * kernels.WinogradPos * ci / maxTransformed)
+	blocks := math.Ceil(tiles / max(minTiles, maxTransformed/(kernels.WinogradPos*ci)))
 	fast := kernels.WinogradPos*tiles*ci*co/32 + tiles*(7*ci+4.5*co) + blocks*5*ci*co
 	return 1.2*fast < direct
 }

@@ -79,8 +79,8 @@ func TestRefold(t *testing.T) {
 	}
 }
 
-// TestFreeze: a network that has become a predictor has the bits of one that has not, at shapes with and without
-// transformed kernels, whether the panels of a kernel fit the memory of its parameters (64 classes) or not (11).
+// TestFreeze: a network that has become a predictor has the bits of one that has not, at shapes whose convolutions
+// are computed in tiles and directly, whether the panels of a kernel fit the memory of its parameters (64 classes) or not (11).
 func TestFreeze(t *testing.T) {
 	everyLevel(t, func(t *testing.T) {
 		pool := par.New(2)

@@ -117,7 +117,7 @@ type benchReport struct {
 	Parameters int    `json:"parameters"`
 	Train      bool   `json:"train"`
 	Input      []int  `json:"input"`                // batch, height, width, channels
-	MACs       int64  `json:"multiply_accumulates"` // of a run, by direct products
+	MACs       int64  `json:"multiply_accumulates"` // of a run, by direct products; of training three times those of the forward pass, the usual count
 
 	Seconds   []float64 `json:"seconds"` // of each run
 	Median    float64   `json:"median"`

@@ -1,9 +1,8 @@
 // Package jpeg decodes JPEG files to planes of samples: entropy decoding and the inverse DCT of libjpeg-turbo, to the bit.
 // Up-sampling and colour are the caller's.
 //
-// Why not the standard library's image/jpeg: it takes more than three times as long, its inverse DCT rounds differently,
-// and it refuses four components without an Adobe segment. The one faster decoder in pure Go that we found, gen2brain/jpegn, has
-// NanoJPEG's inverse DCT and hands CMYK to image/jpeg.
+// Why not the standard library's image/jpeg: it is slower (BenchmarkPrepare of package imaging), its inverse DCT rounds
+// differently, and it refuses four components without an Adobe segment.
 //
 // Baseline, extended sequential and progressive files of 8 bits a sample with Huffman coding are read (ITU-T T.81, which
 // the clauses and figures in comments are of), with 1, 3 or 4 components.
@@ -66,6 +65,7 @@ type Decoder struct {
 	transform   uint8 // of the Adobe segment
 
 	bits   bitReader
+	scans  int // of this file so far
 	eobRun int // blocks yet to come without coefficients, in a scan of a progressive file
 
 	// Memory that is kept.
@@ -122,7 +122,7 @@ func (d *Decoder) Decode(data []byte) (*Picture, error) {
 	f := &d.frame
 	for i := range f.components {
 		if !f.components[i].seen {
-			return nil, FormatError("a component has no scan")
+			return nil, FormatError(fmt.Sprintf("component %d has no scan", f.components[i].id))
 		}
 	}
 	if f.progressive {
@@ -183,7 +183,7 @@ func (d *Decoder) segments(data []byte, headerOnly bool) error {
 	d.data, d.at = data, 2
 	d.frame = frame{}
 	d.quant, d.dc, d.ac = [4]*[64]int32{}, [4]*huffman{}, [4]*huffman{}
-	d.restart, d.jfif, d.adobe, d.transform = 0, false, false, 0
+	d.restart, d.jfif, d.adobe, d.transform, d.scans = 0, false, false, 0, 0
 	if len(data) < 2 {
 		return io.ErrUnexpectedEOF
 	}
@@ -277,7 +277,7 @@ func (d *Decoder) readFrame(s []byte, progressive bool) error {
 	case f.components != nil:
 		return FormatError("two frame headers")
 	case len(s) < 6 || len(s) != 6+3*int(s[5]):
-		return FormatError("SOF has wrong length")
+		return FormatError(fmt.Sprintf("SOF has wrong length %d", len(s)))
 	case s[0] != 8:
 		return UnsupportedError(fmt.Sprintf("%d bits a sample", s[0]))
 	case s[5] != 1 && s[5] != 3 && s[5] != 4:
@@ -295,7 +295,7 @@ func (d *Decoder) readFrame(s []byte, progressive bool) error {
 			return FormatError("a sampling factor outside of 1 to 4")
 		}
 		if c.quant > 3 {
-			return FormatError("a quantisation table outside of 0 to 3")
+			return FormatError(fmt.Sprintf("quantisation table %d, want 0 to 3", c.quant))
 		}
 		for j := range i {
 			if f.components[j].id == c.id {

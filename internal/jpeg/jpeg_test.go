@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/bigtransfer/bit/internal/cpu"
@@ -235,19 +236,37 @@ func TestErrors(t *testing.T) {
 		{"12 bits", with(t, baseline, frame, "\xff\xc0\x00\x11\x0c"), UnsupportedError("12 bits a sample")},
 		{"no start", baseline[2:], FormatError("no SOI marker at the start")},
 		{"a picture without scans", append(bytes.Clone(baseline[:bytes.Index(baseline, []byte("\xff\xda"))]), 0xff, 0xd9),
-			FormatError("a component has no scan")},
+			FormatError("component 1 has no scan")},
 		{"two frames", with(t, baseline, "\xff\xc4", "\xff\xc0\x00\x11\x08\x00\x23\x00\x33\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01\xff\xc4"),
 			FormatError("two frame headers")},
 		{"a fraction", with(t, baseline, "\x01\x22\x00\x02\x11", "\x01\x33\x00\x02\x22"),
 			UnsupportedError("a component sampled at a fraction of another's resolution")},
-		{"a missing restart", with(t, restarts, "\xff\xd1", "\xff\xd2"), FormatError("a restart marker is missing")},
-		{"a scan that ends early", with(t, restarts, "\xff\xd0", "\xff\xd9"), FormatError("a restart marker is missing")},
+		{"a missing restart", with(t, restarts, "\xff\xd1", "\xff\xd2"), FormatError("restart marker 0xd1 is missing, found 0xd2")},
+		{"a scan that ends early", with(t, restarts, "\xff\xd0", "\xff\xd9"), FormatError("restart marker 0xd0 is missing, found 0xd9")},
 		{"a band of three components", band, FormatError("a progressive scan of coefficients that do not go together")},
+		{"a refinement over and over", repeated(progressive, 200), FormatError("more than 200 scans")},
 		{"an empty file", nil, io.ErrUnexpectedEOF},
 	} {
 		if _, err := new(Decoder).Decode(c.data); err != c.want {
 			t.Errorf("%s: error %v, want %v", c.what, err, c.want)
 		}
+	}
+}
+
+// repeated returns a progressive file with the refinement of its DC coefficients so often again: a bit for each block,
+// which changes nothing. libjpeg takes such a file for a valid one.
+func repeated(data []byte, times int) []byte {
+	at := bytes.Index(data, []byte("\x00\x00\x10")) // coefficients 0 to 0, bit 0 after bit 1
+	first := bytes.LastIndex(data[:at], []byte("\xff\xda"))
+	end := at + bytes.Index(data[at:], []byte("\xff\xc4")) // the tables of the next scan
+	return slices.Concat(data[:end], bytes.Repeat(data[first:end], times), data[end:])
+}
+
+// A few scans more than needed are not an error.
+func TestRepeatedScan(t *testing.T) {
+	data := files(t)["h2v2-progressive.jpg"]
+	if _, err := new(Decoder).Decode(repeated(data, 50)); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,7 +1,7 @@
 package jpeg
 
 import (
-	"io"
+	"fmt"
 
 	"github.com/bigtransfer/bit/internal/kernels"
 )
@@ -23,8 +23,15 @@ type part struct {
 	last   int32 // DC value of the previous block
 }
 
+// maxScans bounds the scans of a file: a progressive one may go over all blocks again for a few bytes, and repeat that.
+// Encoders make about ten; one for each coefficient of three components is 192.
+const maxScans = 200
+
 // readScan reads the header of a scan and decodes the scan.
 func (d *Decoder) readScan(header []byte) error {
+	if d.scans++; d.scans > maxScans {
+		return FormatError(fmt.Sprintf("more than %d scans", maxScans))
+	}
 	var s scan
 	if err := d.readScanHeader(&s, header); err != nil {
 		return err
@@ -53,7 +60,7 @@ func (d *Decoder) readScan(header []byte) error {
 			}
 			count++
 			if !d.readMCU(&s, x, y) {
-				return d.scanError("a Huffman code that its table lacks")
+				return d.scanError("damaged data of a scan")
 			}
 		}
 		if d.bits.overrun() {
@@ -155,10 +162,10 @@ func (d *Decoder) readRestart(s *scan, i int) error {
 	}
 	marker, err := d.nextMarkerAt(d.bits.at)
 	if err != nil {
-		return io.ErrUnexpectedEOF
+		return err
 	}
-	if marker != markerRST0+uint8(i%8) {
-		return FormatError("a restart marker is missing")
+	if want := markerRST0 + uint8(i%8); marker != want {
+		return FormatError(fmt.Sprintf("restart marker %#x is missing, found %#x", want, marker))
 	}
 	d.bits.at = d.at
 	d.bits.align()
@@ -169,7 +176,7 @@ func (d *Decoder) readRestart(s *scan, i int) error {
 	return nil
 }
 
-// readMCU decodes the blocks of an MCU. It returns false where no Huffman code matches.
+// readMCU decodes the blocks of an MCU. It returns false where no Huffman code matches or its value is out of range.
 func (d *Decoder) readMCU(s *scan, x, y int) bool {
 	if !s.interleaved {
 		return d.readBlock(s, &s.parts[0], x, y)

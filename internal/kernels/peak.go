@@ -1,6 +1,6 @@
 package kernels
 
-// MultiplyAdds sets each value to a·x + b, n times over, without a step to memory in between: 192·n independent
+// MultiplyAdds sets each value to a·x + b, n times over, without a step to memory in between: 192 independent chains of n
 // multiply-adds, the measure of what a processor can do at most.
 func MultiplyAdds(x *[192]float32, a, b float32, n int) {
 	multiplyAdds(x, a, b, n)
