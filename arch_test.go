@@ -11,11 +11,11 @@ import (
 // of this module.
 var floors = [][]string{
 	{"tensor", "internal/cpu", "internal/par", "internal/oracle", "internal/fixture", "internal/strictjson",
-		"internal/atomicfile", "internal/onnxruntime", "examples"},
+		"internal/atomicfile", "internal/onnxruntime", "internal/hubtest", "examples"},
 	{"internal/kernels", "internal/safetensors"},
 	{"nn", "internal/machine", "internal/jpeg"},
 	{"resnet", "imaging"},
-	{"data", "weights", "onnx"},
+	{"data", "weights", "onnx", "hub"},
 	{"eval", "models", "internal/golden"},
 	{"train"},
 	{"transfer", "pretrain"},
