@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/bigtransfer/bit/hub"
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/internal/par"
 	"github.com/bigtransfer/bit/models"
@@ -46,12 +47,12 @@ type Classifier struct {
 // takes about twice the memory.
 type Model struct{ *Classifier }
 
-// ModelNotFoundError says that a reference is neither the name of an embedded model nor an existing file or folder.
-// It is an [fs.ErrNotExist].
+// ModelNotFoundError says that a reference is neither the name of an embedded or published model nor an existing file or
+// folder. It is an [fs.ErrNotExist].
 type ModelNotFoundError struct{ Ref string }
 
 func (e *ModelNotFoundError) Error() string {
-	return fmt.Sprintf("no model %q: expected %s, an .npz file, or a folder with config.json and model.safetensors", e.Ref, DefaultModel)
+	return fmt.Sprintf("no model %q: expected %s, an .npz file, a folder with config.json and model.safetensors, or a published name such as BiT-M-R50x1 or google/bit-50", e.Ref, DefaultModel)
 }
 
 // Is reports whether target is [fs.ErrNotExist].
@@ -59,15 +60,18 @@ func (e *ModelNotFoundError) Is(target error) bool { return target == fs.ErrNotE
 
 // Opener opens models with settings of its own. The zero value is what [Open] uses.
 type Opener struct {
-	Threads    int // to compute with; 0 for one per CPU
-	Resolution int // side in pixels to which pictures are squashed; 0 for what the model says, or else DefaultResolution
+	Threads    int         // to compute with; 0 for one per CPU
+	Resolution int         // side in pixels to which pictures are squashed; 0 for what the model says, or else DefaultResolution
+	Hub        *hub.Client // brings published models; nil for [hub.FromEnv]
 }
 
-// Open opens a model. ref is "" or [DefaultModel] for the one inside this package, the path of an official .npz file, or
-// that of a folder or file of transformers or timm; see [weights.Open]. (A folder that is named like the embedded model is "./BiT-Tiny-R26x0.5".)
+// Open opens a model. ref is "" or [DefaultModel] for the one inside this package, the path of an official .npz file or
+// of a folder or file of transformers or timm, see [weights.Open], or else a published model, which is taken from the
+// cache or downloaded: a name of [hub.Catalog], a hub's "org/name" or "org/name@revision", an https URL. (A folder that
+// is named like the embedded model is "./BiT-Tiny-R26x0.5".)
 //
-// The errors are a [*ModelNotFoundError], those of package weights, which name the tensor or file that is wrong, and the
-// context's.
+// The errors are a [*ModelNotFoundError], a [*hub.Error], those of package weights, which name the tensor or file that is
+// wrong, and the context's.
 func Open(ctx context.Context, ref string) (*Model, error) { return Opener{}.Open(ctx, ref) }
 
 // OpenClassifier is [Open] for a model that is neither trained nor saved.
@@ -90,7 +94,7 @@ func (o Opener) OpenClassifier(ctx context.Context, ref string) (*Classifier, er
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	file, err := open(ref)
+	file, err := o.read(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -121,17 +125,30 @@ func (o Opener) OpenClassifier(ctx context.Context, ref string) (*Classifier, er
 	return m, nil
 }
 
-func open(ref string) (*weights.Model, error) {
+// read reads a model's file: what is embedded, then what lies at the path, then what is published.
+func (o Opener) read(ctx context.Context, ref string) (*weights.Model, error) {
 	if ref == "" || ref == models.Tiny {
 		return weights.OpenFS(models.FS(), models.Tiny)
 	}
-	m, err := weights.Open(ref)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, stat := os.Stat(ref); errors.Is(stat, fs.ErrNotExist) {
-			return nil, &ModelNotFoundError{ref}
-		}
+	if _, err := os.Stat(ref); !errors.Is(err, fs.ErrNotExist) {
+		return weights.Open(ref)
 	}
-	return m, err
+	client := o.Hub
+	if client == nil {
+		client = hub.FromEnv()
+	}
+	published, err := client.ParseRef(ref)
+	if errors.Is(err, hub.ErrNoRef) {
+		return nil, &ModelNotFoundError{ref}
+	}
+	if err != nil {
+		return nil, err
+	}
+	path, err := client.Get(ctx, published)
+	if err != nil {
+		return nil, fmt.Errorf("no file or folder %s here: %w", ref, err)
+	}
+	return weights.Open(path)
 }
 
 // Name returns the reference that the model was opened by.

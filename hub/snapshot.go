@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -18,6 +17,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/bigtransfer/bit/internal/atomicfile"
 )
 
 // Files of a repository that a model is read from.
@@ -302,23 +303,16 @@ func (c *Client) point(blob, pointer string, fresh bool) error {
 }
 
 // copyFile copies a file, which appears complete or not at all.
-func copyFile(from, to string) (err error) {
+func copyFile(from, to string) error {
 	src, err := os.Open(from)
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	partial := to + ".incomplete"
-	dst, err := os.Create(partial)
-	if err != nil {
+	return atomicfile.Replace(to, func(w io.Writer) error {
+		_, err := io.Copy(w, src)
 		return err
-	}
-	_, err = io.Copy(dst, src)
-	if err := errors.Join(err, dst.Close()); err != nil {
-		os.Remove(partial)
-		return err
-	}
-	return os.Rename(partial, to)
+	})
 }
 
 // cacheTag is what huggingface_hub writes to CACHEDIR.TAG (_local_folder.py), by which backup programs know a cache.

@@ -78,9 +78,13 @@ func (a *app) newRootCommand() *cobra.Command {
 		Long: `bit classifies pictures with Big Transfer (BiT) models, fine-tunes them on your own
 pictures, pre-trains new ones, and measures and checks them.
 
-A model is a name, a file or a folder: the pretrained model inside this program (the
-default), an official .npz file, or a folder in Hugging Face's layout, which is also
-what training writes.
+A model is the pretrained one inside this program (the default), an official .npz file, a
+folder in Hugging Face's layout, which is also what training writes, or a published one:
+a name that "bit models" lists, org/name or org/name@revision of the Hugging Face hub, or
+an https URL. What lies at a path comes first, then what is cached; the rest is downloaded.
+
+Downloads honour HF_HOME, HF_HUB_CACHE, XDG_CACHE_HOME, HF_TOKEN, HF_TOKEN_PATH,
+HF_ENDPOINT and HF_HUB_OFFLINE, as Python's huggingface_hub does, and share its cache.
 
 ` + exitCodes,
 		Example: `  bit classify cat.jpg
@@ -100,6 +104,8 @@ what training writes.
 		a.newPretrainCommand(),
 		a.newEvaluateCommand(),
 		a.newInfoCommand(),
+		a.newPullCommand(),
+		a.newModelsCommand(),
 		a.newBenchCommand(),
 		a.newVerifyCommand(),
 		a.newExportCommand(),

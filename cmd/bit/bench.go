@@ -144,7 +144,7 @@ func (a *app) bench(ctx context.Context, o benchOptions) error {
 		return err
 	}
 	line := &status{out: a.stderr}
-	r, err := o.measure(ctx, func(format string, args ...any) {
+	r, err := o.measure(ctx, a, func(format string, args ...any) {
 		if line.due() {
 			line.show(fmt.Sprintf(format, args...))
 		}
@@ -163,9 +163,9 @@ func (a *app) bench(ctx context.Context, o benchOptions) error {
 }
 
 // network returns the network to measure, its name and the size of its images.
-func (o *benchOptions) network(ctx context.Context) (net *resnet.Network, name string, h, w int, err error) {
+func (o *benchOptions) network(ctx context.Context, a *app) (net *resnet.Network, name string, h, w int, err error) {
 	if o.variant == "" {
-		m, err := bit.Opener{Resolution: o.resolution}.Open(ctx, o.model)
+		m, err := a.openModel(ctx, bit.Opener{Resolution: o.resolution}, o.model)
 		if err != nil {
 			return nil, "", 0, 0, err
 		}
@@ -221,8 +221,8 @@ func (o *benchOptions) fits(c resnet.Config, h, w int) error {
 }
 
 // measure runs the network.
-func (o *benchOptions) measure(ctx context.Context, progress func(format string, args ...any)) (*benchReport, error) {
-	net, name, h, w, err := o.network(ctx)
+func (o *benchOptions) measure(ctx context.Context, a *app, progress func(format string, args ...any)) (*benchReport, error) {
+	net, name, h, w, err := o.network(ctx, a)
 	if err != nil {
 		return nil, err
 	}

@@ -74,11 +74,10 @@ func (a *app) export(ctx context.Context, ref, path string, o exportOptions, ask
 	if err != nil {
 		return err
 	}
-	m, err := opener.Open(ctx, ref)
+	m, err := a.openModel(ctx, opener, ref)
 	if err != nil {
 		return err
 	}
-	a.reportWarnings(m.Classifier)
 	boundGarbage(m.Config())
 	p := m.Processor()
 	settings := onnx.Options{Input: input, Processor: p, External: o.external}

@@ -100,11 +100,10 @@ func (a *app) finetune(ctx context.Context, dir string, o finetuneOptions) error
 	if err != nil {
 		return err
 	}
-	m, err := bit.Opener{Threads: o.threads}.Open(ctx, o.model)
+	m, err := a.openModel(ctx, bit.Opener{Threads: o.threads}, o.model)
 	if err != nil {
 		return err
 	}
-	a.reportWarnings(m.Classifier)
 	ds, err := data.Open(dir)
 	if err != nil {
 		return err

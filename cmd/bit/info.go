@@ -41,8 +41,8 @@ func (a *app) newInfoCommand() *cobra.Command {
 		Long: `Describe a model: its architecture and size, what it costs to run, its labels, how it wants
 pictures prepared, and the instruction set that this program uses.
 
-MODEL is the name of the embedded model (the default), an .npz file, or a folder. With
---json, all labels are listed.`,
+MODEL is what --model of other commands takes: the embedded model (the default), a file, a
+folder, or a published model. With --json, all labels are listed.`,
 		Example: `  bit info
   bit info BiT-M-R50x1.npz
   bit info --json my-model`,
@@ -60,11 +60,10 @@ MODEL is the name of the embedded model (the default), an .npz file, or a folder
 }
 
 func (a *app) info(ctx context.Context, ref string, asJSON bool) error {
-	m, err := bit.OpenClassifier(ctx, ref)
+	m, err := a.openClassifier(ctx, bit.Opener{}, ref)
 	if err != nil {
 		return err
 	}
-	a.reportWarnings(m)
 	info := describe(m)
 	if asJSON {
 		e := json.NewEncoder(a.stdout)

@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/bigtransfer/bit/internal/fixture"
+	"github.com/bigtransfer/bit/internal/hubtest"
 )
 
 func TestMain(m *testing.M) {
@@ -36,7 +37,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, "GOLDEN="+cases, "EXAMPLES="+examples, "PEERS="+peers,
-				"BIN="+filepath.SplitList(e.Getenv("PATH"))[0], "NO_COLOR=1")
+				"BIN="+filepath.SplitList(e.Getenv("PATH"))[0], "NO_COLOR=1", "HF_HOME="+filepath.Join(e.WorkDir, "hf"))
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -44,6 +45,7 @@ func TestScripts(t *testing.T) {
 			"truncated": truncate,
 			"interrupt": interrupt,
 			"exits":     exits,
+			"hub":       startHub,
 		},
 	})
 }
@@ -79,6 +81,27 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if code != args[0] {
 		ts.Fatalf("bit %s: exit code %s, want %s", strings.Join(args[1:], " "), code, args[0])
 	}
+}
+
+// startHub starts a hub that has google/bit-tiny and a bucket that has BiT-M-R50x1 (both the reference cases), and
+// makes bit use them.
+func startHub(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: hub")
+	}
+	s := hubtest.New()
+	ts.Defer(s.Close)
+	dir := filepath.Join(ts.Getenv("GOLDEN"), "hf-tiny")
+	files := map[string][]byte{}
+	for _, name := range []string{"config.json", "preprocessor_config.json", "model.safetensors"} {
+		files[name] = []byte(ts.ReadFile(filepath.Join(dir, name)))
+	}
+	s.AddRepo("google/bit-tiny", &hubtest.Repo{
+		Commit: "0123456789abcdef0123456789abcdef01234567", Revisions: []string{"main", "v1"}, Files: files, Large: []string{"model.safetensors"},
+	})
+	s.AddObject("BiT-M-R50x1.npz", []byte(ts.ReadFile(filepath.Join(ts.Getenv("GOLDEN"), "official-tiny", "weights.npz"))))
+	ts.Setenv("HF_ENDPOINT", s.Hub.URL)
+	ts.Setenv("BIT_BUCKET", s.BucketURL())
 }
 
 // writePictures writes a data set of two classes that are easy to tell apart: "pictures photos 8 4" writes

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bigtransfer/bit"
+	"github.com/bigtransfer/bit/hub"
 	"github.com/bigtransfer/bit/resnet"
 )
 
@@ -30,7 +31,7 @@ func addResolutionFlag(cmd *cobra.Command, resolution *int) {
 }
 
 func addModelFlag(cmd *cobra.Command, model *string) {
-	cmd.Flags().StringVar(model, "model", bit.DefaultModel, "name of the embedded model, an .npz file, or a folder")
+	cmd.Flags().StringVar(model, "model", bit.DefaultModel, "embedded model, .npz file, folder, or what is downloaded: a name of bit models, org/name, https URL")
 }
 
 func (o *modelOptions) open(ctx context.Context, a *app) (*bit.Classifier, error) {
@@ -55,7 +56,9 @@ const maxGarbage = 256 << 20
 
 // openClassifier opens a model that is neither trained nor saved, and bounds the garbage beside it.
 func (a *app) openClassifier(ctx context.Context, o bit.Opener, ref string) (*bit.Classifier, error) {
+	line := a.downloading(&o)
 	m, err := o.OpenClassifier(ctx, ref)
+	line.clear()
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +72,26 @@ func (a *app) reportWarnings(m *bit.Classifier) {
 	for _, w := range m.Warnings() {
 		fmt.Fprintf(a.stderr, "bit: warning: %s\n", w)
 	}
+}
+
+// openModel opens a model to train it or to save it.
+func (a *app) openModel(ctx context.Context, o bit.Opener, ref string) (*bit.Model, error) {
+	line := a.downloading(&o)
+	m, err := o.Open(ctx, ref)
+	line.clear()
+	if err != nil {
+		return nil, err
+	}
+	a.reportWarnings(m.Classifier)
+	return m, nil
+}
+
+// downloading makes an opener show its downloads in the line that it returns.
+func (a *app) downloading(o *bit.Opener) *status {
+	o.Hub = hub.FromEnv()
+	line := &status{out: a.stderr}
+	o.Hub.Progress = newDownloadLog(line).show
+	return line
 }
 
 func boundGarbage(c resnet.Config) {

@@ -7,10 +7,12 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mattn/go-runewidth"
 
 	"github.com/bigtransfer/bit"
+	"github.com/bigtransfer/bit/hub"
 )
 
 func writePNG(path string, w, h int, level, tint uint8) error {
@@ -108,6 +110,28 @@ func TestStatusOverwrites(t *testing.T) {
 	s.show(strings.Repeat("x", 100))
 	if got := strings.TrimPrefix(text.String(), "\r"); runewidth.StringWidth(got) > 79 {
 		t.Errorf("%d columns on a terminal of 80", runewidth.StringWidth(got))
+	}
+}
+
+func TestDownloadLog(t *testing.T) {
+	out, text := screen()
+	l := newDownloadLog(&status{out: out})
+	l.show(hub.Progress{File: "model.safetensors", Done: 25_000_000, Total: 100_000_000})
+	if want := "\rmodel.safetensors  ███           25 %  25.0 of 100.0 MB"; text.String() != want {
+		t.Errorf("wrote %q, want %q", text.String(), want)
+	}
+	l.line.next = time.Time{}
+	l.start = l.start.Add(-5 * time.Second) // 25 MB in 5 s
+	text.Reset()
+	l.show(hub.Progress{File: "model.safetensors", Done: 50_000_000, Total: 100_000_000})
+	if want := " 50 %  50.0 of 100.0 MB  5.0 MB/s  10s left"; !strings.Contains(text.String(), want) {
+		t.Errorf("wrote %q, want %q", text.String(), want)
+	}
+	l.line.next = time.Time{}
+	text.Reset()
+	l.show(hub.Progress{File: "x", Done: 1_500_000, Total: -1})
+	if got := strings.TrimSpace(text.String()); got != "x  1.5 MB" {
+		t.Errorf("wrote %q of an unknown size", got)
 	}
 }
 
