@@ -11,9 +11,9 @@ import (
 // of this module.
 var floors = [][]string{
 	{"tensor", "internal/cpu", "internal/par", "internal/oracle", "internal/fixture", "internal/strictjson",
-		"internal/atomicfile", "internal/onnxruntime", "internal/hubtest", "examples"},
+		"internal/atomicfile", "internal/onnxruntime", "internal/hubtest", "internal/torchfile/torchtest", "examples"},
 	{"internal/kernels", "internal/safetensors"},
-	{"nn", "internal/machine", "internal/jpeg"},
+	{"nn", "internal/torchfile", "internal/machine", "internal/jpeg"},
 	{"resnet", "imaging"},
 	{"data", "weights", "onnx", "hub"},
 	{"eval", "models", "internal/golden"},

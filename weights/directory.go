@@ -14,15 +14,19 @@ import (
 
 	"github.com/bigtransfer/bit/internal/safetensors"
 	"github.com/bigtransfer/bit/internal/strictjson"
+	"github.com/bigtransfer/bit/internal/torchfile"
 	"github.com/bigtransfer/bit/resnet"
 )
 
-// tensorsFile is the one file of tensors that is written.
-const tensorsFile = "model.safetensors"
+// The usual names of files of tensors, of which the first is written. What is inside is told by the content.
+const (
+	tensorsFile = "model.safetensors"
+	torchFile   = "pytorch_model.bin"
+)
 
 // tensorsNames are the files that hold the tensors of a directory, or say which files do, in the order in which
 // transformers looks for them (modeling_utils.py, from_pretrained).
-var tensorsNames = []string{tensorsFile, tensorsFile + indexSuffix}
+var tensorsNames = []string{tensorsFile, tensorsFile + indexSuffix, torchFile, torchFile + indexSuffix}
 
 // indexSuffix ends the name of a file that maps tensors to shards.
 const indexSuffix = ".index.json"
@@ -88,7 +92,7 @@ func (t *tensorFiles) find(dir string, fsys fs.FS, name string) error {
 			return !errors.Is(err, fs.ErrNotExist)
 		})
 		if i < 0 {
-			return fmt.Errorf("%s: %w: the directory has no %s", dir, ErrFormat, tensorsFile)
+			return fmt.Errorf("%s: %w: the directory has no %s and no %s", dir, ErrFormat, tensorsFile, torchFile)
 		}
 		name = tensorsNames[i]
 	}
@@ -119,7 +123,16 @@ func (t *tensorFiles) open(fsys fs.FS, name string) ([]entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return safetensorsEntries(r, st.Size())
+	switch kind, err := sniff(r, st.Size()); {
+	case err != nil:
+		return nil, err
+	case kind == torchKind:
+		return torchEntries(r, st.Size())
+	case kind == safetensorsKind:
+		return safetensorsEntries(r, st.Size())
+	default:
+		return nil, fmt.Errorf("%w: an .npz file, whose network is told by itself alone", ErrFormat)
+	}
 }
 
 func safetensorsEntries(r io.ReaderAt, size int64) ([]entry, error) {
@@ -133,6 +146,18 @@ func safetensorsEntries(r io.ReaderAt, size int64) ([]entry, error) {
 			name: t.Name, key: t.Name, shape: t.Shape, dtype: t.DType, problem: tensorError(t.Fault),
 			open: func() (io.ReadCloser, error) { return io.NopCloser(t.Open()), nil },
 		}
+	}
+	return entries, nil
+}
+
+func torchEntries(r io.ReaderAt, size int64) ([]entry, error) {
+	tensors, err := torchfile.Read(r, size)
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]entry, len(tensors))
+	for i, t := range tensors {
+		entries[i] = entry{name: t.Name, key: t.Name, shape: t.Shape, dtype: t.DType, problem: tensorError(t.Fault), open: t.Open}
 	}
 	return entries, nil
 }

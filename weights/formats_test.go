@@ -1,6 +1,8 @@
 package weights
 
 import (
+	"archive/zip"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +18,10 @@ import (
 
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/internal/fixture"
+	"github.com/bigtransfer/bit/internal/torchfile"
+	"github.com/bigtransfer/bit/internal/torchfile/torchtest"
 	"github.com/bigtransfer/bit/resnet"
+	"github.com/bigtransfer/bit/tensor"
 )
 
 // renamed returns a safetensors file with other names and, where shape gives one, shapes. The bytes of the tensors stay.
@@ -418,5 +423,107 @@ func TestWarnings(t *testing.T) {
 	m.Warnings = nil
 	if m.named("dir/BiT-M-R101x1.npz").Warnings != nil || m.named("resnetv2_101x1_bit").Warnings != nil {
 		t.Errorf("warnings %q, want none", m.Warnings)
+	}
+}
+
+// torchSaved returns a file as torch.save makes it of a safetensors file's tensors: each in a storage of its own, but
+// for the norms, which are parts of one, and the 1x1 kernels, which lie input channel first, as they do after a transpose.
+func (f stFile) torchSaved(t testing.TB) string {
+	t.Helper()
+	classes := map[string]string{"F32": "FloatStorage", "F16": "HalfStorage", "BF16": "BFloat16Storage"}
+	storages := []torchtest.Storage{{Class: "FloatStorage"}}
+	var tensors []torchtest.Tensor
+	for _, name := range slices.SortedFunc(maps.Keys(f.header), func(a, b string) int { return f.offset(a) - f.offset(b) }) {
+		if name == metadataName {
+			continue
+		}
+		one := f.only(func(n string) bool { return n == name })
+		text, err := json.Marshal(one.header[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var h struct {
+			DType string `json:"dtype"`
+			Shape []int  `json:"shape"`
+		}
+		if err := json.Unmarshal(text, &h); err != nil {
+			t.Fatal(err)
+		}
+		x := torchtest.Tensor{Name: name, Storage: len(storages), Shape: h.Shape, Strides: torchtest.Contiguous(h.Shape)}
+		n, size := tensor.Len(h.Shape), len(one.data)/tensor.Len(h.Shape)
+		switch {
+		case len(h.Shape) == 1 && h.DType == "F32":
+			x.Storage, x.Offset = 0, storages[0].Elements
+			storages[0].Elements += n
+			storages[0].Data = append(storages[0].Data, one.data...)
+		case len(h.Shape) == 4 && h.Shape[2] == 1:
+			co, ci := h.Shape[0], h.Shape[1]
+			var data []byte
+			for i := range ci {
+				for o := range co {
+					data = append(data, one.data[size*(o*ci+i):][:size]...)
+				}
+			}
+			x.Strides = []int{1, co, 1, 1}
+			storages = append(storages, torchtest.Storage{Class: classes[h.DType], Elements: n, Data: data})
+		default:
+			storages = append(storages, torchtest.Storage{Class: classes[h.DType], Elements: n, Data: one.data})
+		}
+		tensors = append(tensors, x)
+	}
+	return string(torchtest.File(storages, tensors))
+}
+
+// pytorch_model.bin, by the names of either library, whole and in shards: the same bits as from safetensors.
+func TestOpenTorch(t *testing.T) {
+	hf := readST(t, fixture.Case(t, "hf-tiny", tensorsFile))
+	want := open(t, fixture.Case(t, "hf-tiny"))
+	sharded := shards(t)
+	sharded["pytorch_model.bin.index.json"] = strings.ReplaceAll(sharded["model.safetensors.index.json"], ".safetensors", ".bin")
+	delete(sharded, "model.safetensors.index.json")
+	for name, text := range sharded {
+		if bin, ok := strings.CutSuffix(name, ".safetensors"); ok {
+			path := filepath.Join(t.TempDir(), "shard")
+			if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			sharded[bin+".bin"] = readST(t, path).torchSaved(t)
+			delete(sharded, name)
+		}
+	}
+	for what, files := range map[string]map[string]string{
+		"Hugging Face": {configFile: golden(t, configFile), torchFile: hf.torchSaved(t)},
+		"timm":         {configFile: timmJSON, torchFile: timmTiny(t).torchSaved(t)},
+		"shards":       sharded,
+	} {
+		m, err := openMap(t, files)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if !reflect.DeepEqual(m.Config, want.Config) {
+			t.Errorf("%s: config %+v, want %+v", what, m.Config, want.Config)
+		}
+		sameTensors(t, m.Tensors, want.Tensors)
+	}
+}
+
+func TestOpenTorchFaults(t *testing.T) {
+	hf := readST(t, fixture.Case(t, "hf-tiny", tensorsFile))
+	hf.set(conv1InHF, "shape", []int{64, 16, 1, 1})
+	_, err := openMap(t, map[string]string{configFile: golden(t, configFile), torchFile: hf.torchSaved(t)})
+	wantTensorError(t, err, conv1InHF, ErrShape, []int{16, 64, 1, 1}, []int{64, 16, 1, 1})
+
+	hf = readST(t, fixture.Case(t, "hf-tiny", tensorsFile))
+	binary.LittleEndian.PutUint32(hf.data[40128+400:], 0x7fc00000)
+	_, err = openMap(t, map[string]string{configFile: golden(t, configFile), torchFile: hf.torchSaved(t)})
+	wantTensorError(t, err, conv1InHF, ErrNotFinite, []int{16, 64, 1, 1}, []int{16, 64, 1, 1})
+
+	_, err = openMap(t, map[string]string{configFile: golden(t, configFile), torchFile: strings.Replace(hf.torchSaved(t), "torch\nFloatStorage", "torch\nFloatStoragf", 1)})
+	if !errors.Is(err, torchfile.ErrFormat) || !errors.Is(err, zip.ErrChecksum) || !strings.Contains(err.Error(), torchFile) {
+		t.Errorf("a changed pickle: %v, want its checksum's fault", err)
+	}
+	_, err = openMap(t, map[string]string{configFile: golden(t, configFile), torchFile: "\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."})
+	if !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "1.6") {
+		t.Errorf("the format before 1.6: %v", err)
 	}
 }

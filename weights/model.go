@@ -1,5 +1,6 @@
 // Package weights reads and writes the parameters of BiT networks: the official .npz files of big_transfer, and what
-// Hugging Face transformers and timm keep in a directory, config.json with model.safetensors, whole or in shards.
+// Hugging Face transformers and timm keep in a directory, config.json with model.safetensors or pytorch_model.bin,
+// whole or in shards.
 //
 // In memory every format looks the same: the names, shapes and layout of [resnet.Config.ParamSpecs], float32,
 // convolution kernels H W I O, the head kernel (features, classes). What a file holds is checked against that before
@@ -7,6 +8,7 @@
 package weights
 
 import (
+	"archive/zip"
 	"fmt"
 	"io"
 	"io/fs"
@@ -16,6 +18,7 @@ import (
 	"slices"
 
 	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/internal/torchfile"
 	"github.com/bigtransfer/bit/resnet"
 	"github.com/bigtransfer/bit/tensor"
 )
@@ -90,7 +93,7 @@ func openFile(dir fs.FS, name, shown string) (*Model, error) {
 	switch kind, err := sniff(r, st.Size()); {
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", shown, err)
-	case kind == npzFile:
+	case kind == npzKind:
 		m, err := openNpz(shown, r, st.Size())
 		return m.named(shown), err
 	default:
@@ -102,8 +105,9 @@ func openFile(dir fs.FS, name, shown string) (*Model, error) {
 type fileKind int
 
 const (
-	npzFile fileKind = iota
-	safetensorsFile
+	npzKind fileKind = iota
+	safetensorsKind
+	torchKind // of torch.save
 )
 
 // sniff tells the kind of a file by its content.
@@ -114,12 +118,18 @@ func sniff(r io.ReaderAt, size int64) (fileKind, error) {
 	}
 	switch {
 	case len(head) >= 4 && string(head[:4]) == "PK\x03\x04":
-		return npzFile, nil
+		// One without directory is for openNpz to explain.
+		if z, err := zip.NewReader(r, size); err == nil && torchfile.Is(z) {
+			return torchKind, nil
+		}
+		return npzKind, nil
 	case len(head) == 9 && head[8] == '{':
-		return safetensorsFile, nil
+		return safetensorsKind, nil
+	case len(head) >= 2 && head[0] == 0x80 && head[1] <= 5:
+		return 0, fmt.Errorf("%w: a bare pickle, as PyTorch wrote before 1.6; load it there and save it again", ErrFormat)
 	default:
-		return 0, fmt.Errorf("%w: %d bytes that start with % x, want an .npz file, a safetensors file, or a directory with config.json and model.safetensors",
-			ErrFormat, size, head[:min(4, len(head))])
+		return 0, fmt.Errorf("%w: %d bytes that start with % x, want an .npz file, a safetensors file, one of torch.save, or a directory with config.json and %s",
+			ErrFormat, size, head[:min(4, len(head))], tensorsFile)
 	}
 }
 
