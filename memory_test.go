@@ -25,7 +25,7 @@ func TestClassifierMemory(t *testing.T) {
 		net.Param(resnet.HeadKernel).Value[i] = r.Float32() - 0.5
 	}
 	dir := t.TempDir() + "/model"
-	if err := weights.SaveHF(dir, weights.FromNetwork(net, nil, imaging.Squash(32, imaging.Bilinear)), weights.F32, weights.Card{Name: "model"}); err != nil {
+	if err := weights.SaveHF(t.Context(), dir, weights.FromNetwork(net, nil, imaging.Squash(32, imaging.Bilinear)), weights.F32, weights.Card{Name: "model"}); err != nil {
 		t.Fatal(err)
 	}
 	net = nil

@@ -162,6 +162,9 @@ func (m *Classifier) Format() string { return m.format }
 // another network than the one inside; usually nothing.
 func (m *Classifier) Warnings() []string { return m.warnings }
 
+// Headless reports whether the file had no head: the model gives features and can be fine-tuned, but knows no classes.
+func (m *Classifier) Headless() bool { return m.headless }
+
 // Config returns the architecture.
 func (m *Classifier) Config() resnet.Config { return m.net.Config }
 
@@ -186,7 +189,7 @@ func (m *Classifier) Processor() *imaging.Processor {
 // Save writes the model as a Hugging Face model directory with 32-bit weights, which read back to the same bits.
 // See [weights.SaveHF] for how a directory that exists is treated, and for other ways to write it.
 func (m *Model) Save(dir string, card weights.Card) error {
-	return weights.SaveHF(dir, weights.FromNetwork(m.net, m.labels, m.processor), weights.F32, card)
+	return weights.SaveHF(context.Background(), dir, weights.FromNetwork(m.net, m.labels, m.processor), weights.F32, card)
 }
 
 // Network returns the network itself, for what this package has no method for. The model and the caller share it: it must

@@ -51,7 +51,7 @@ func randomNetwork(c resnet.Config) (*resnet.Network, error) {
 // writeNetwork writes a network into a directory under the given name, the ONNX file only if a peer reads it.
 func writeNetwork(dir, name string, net *resnet.Network, forPeer bool) (files, error) {
 	f := files{directory: filepath.Join(dir, name)}
-	if err := weights.SaveHF(f.directory, weights.FromNetwork(net, nil, nil), weights.F32, weights.Card{Name: name}); err != nil {
+	if err := weights.SaveHF(context.Background(), f.directory, weights.FromNetwork(net, nil, nil), weights.F32, weights.Card{Name: name}); err != nil {
 		return f, err
 	}
 	if !forPeer {

@@ -2,7 +2,9 @@ package weights
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +18,7 @@ import (
 type Card struct {
 	Name     string   // heading, and the model's name in the results
 	Summary  string   // one paragraph: what the model is
+	Base     string   // hub id of the model that it was made from
 	License  string   // as the hub spells it: "apache-2.0", "cc0-1.0", "other"
 	Tags     []string // added to "bit", "vision" and the task's own
 	Datasets []string // what it was trained on: hub ids or plain names
@@ -26,6 +29,8 @@ type Card struct {
 	Hardware string // where Time was measured
 	Results  []Result
 	Limits   string // what the model is not good for
+
+	library string // that reads the directory, as the hub calls it
 }
 
 // Result is one measured score.
@@ -43,11 +48,12 @@ type Result struct {
 // https://github.com/huggingface/hub-docs/blob/main/modelcard.md
 type cardHeader struct {
 	License     string      `yaml:"license,omitempty"`
+	BaseModel   oneOrMore   `yaml:"base_model,omitempty"`
 	LibraryName string      `yaml:"library_name"`
 	PipelineTag string      `yaml:"pipeline_tag"`
-	Tags        []string    `yaml:"tags"`
-	Datasets    []string    `yaml:"datasets,omitempty"`
-	Metrics     []string    `yaml:"metrics,omitempty"`
+	Tags        oneOrMore   `yaml:"tags"`
+	Datasets    oneOrMore   `yaml:"datasets,omitempty"`
+	Metrics     oneOrMore   `yaml:"metrics,omitempty"`
 	ModelIndex  []cardModel `yaml:"model-index,omitempty"`
 }
 
@@ -79,15 +85,30 @@ type cardMetric struct {
 	Name  string  `yaml:"name"`
 }
 
+// oneOrMore is a list that others also write as its only element.
+type oneOrMore []string
+
+// UnmarshalYAML reads either.
+func (l *oneOrMore) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind == yaml.ScalarNode {
+		*l = oneOrMore{node.Value}
+		return nil
+	}
+	return node.Decode((*[]string)(l))
+}
+
 const pipelineTag = "image-classification"
 
 func (c Card) header() cardHeader {
-	h := cardHeader{License: oneLine(c.License), LibraryName: "transformers", PipelineTag: pipelineTag}
-	add := func(list []string, s string) []string {
+	h := cardHeader{License: oneLine(c.License), LibraryName: c.library, PipelineTag: pipelineTag}
+	add := func(list oneOrMore, s string) oneOrMore {
 		if s = oneLine(s); s == "" || slices.Contains(list, s) {
 			return list
 		}
 		return append(list, s)
+	}
+	if c.Base != "" {
+		h.BaseModel = oneOrMore{oneLine(c.Base)}
 	}
 	for _, set := range c.Datasets {
 		h.Datasets = add(h.Datasets, set)
@@ -109,6 +130,47 @@ func (c Card) header() cardHeader {
 		h.ModelIndex = []cardModel{model}
 	}
 	return h
+}
+
+// ReadCard reads the header of a model directory's README.md: everything but the text for people. A directory without one
+// gives an empty card.
+func ReadCard(dir fs.FS) (Card, error) {
+	text, err := fs.ReadFile(dir, cardFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Card{}, nil
+	}
+	if err != nil {
+		return Card{}, err
+	}
+	lines := strings.ReplaceAll(string(text), "\r\n", "\n")
+	rest, ok := strings.CutPrefix(lines, "---\n")
+	header, _, end := strings.Cut(rest, "\n---\n")
+	if !ok || !end {
+		return Card{}, nil
+	}
+	var h cardHeader
+	if err := yaml.Unmarshal([]byte(header), &h); err != nil {
+		return Card{}, fmt.Errorf("%s: %w", cardFile, err)
+	}
+	c := Card{License: h.License, Tags: h.Tags, Datasets: h.Datasets}
+	if len(h.BaseModel) > 0 {
+		c.Base = h.BaseModel[0]
+	}
+	for _, m := range h.ModelIndex {
+		c.Name = m.Name
+		for _, r := range m.Results {
+			for _, metric := range r.Metrics {
+				if metric.Type == "accuracy" && metric.Value > 1 { // in per cent, as many write it
+					metric.Value /= 100
+				}
+				c.Results = append(c.Results, Result{
+					Dataset: r.Dataset.Name, Type: r.Dataset.Type, Split: r.Dataset.Split,
+					Metric: metric.Type, Name: metric.Name, Value: metric.Value,
+				})
+			}
+		}
+	}
+	return c, nil
 }
 
 func (c Card) name() string {

@@ -372,7 +372,7 @@ func TestOpenByContent(t *testing.T) {
 		t.Fatal(err)
 	}
 	net.Param(resnet.HeadBias).Value[2] = 5
-	if err := SaveHF(filepath.Join(dir, "c"), FromNetwork(net, nil, nil), F32, Card{}); err != nil {
+	if err := SaveHF(t.Context(), filepath.Join(dir, "c"), FromNetwork(net, nil, nil), F32, Card{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(filepath.Join(dir, "c", configFile)); err != nil {

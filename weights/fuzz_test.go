@@ -96,7 +96,7 @@ func FuzzNpy(f *testing.F) {
 // savedFiles returns a small Hugging Face directory.
 func savedFiles(f *testing.F) map[string][]byte {
 	dir := filepath.Join(f.TempDir(), "model")
-	if err := SaveHF(dir, randomModel(f, 1), F16, Card{}); err != nil {
+	if err := SaveHF(f.Context(), dir, randomModel(f, 1), F16, Card{}); err != nil {
 		f.Fatal(err)
 	}
 	all := map[string][]byte{}

@@ -33,7 +33,7 @@ func TestOpenMemory(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	if err := SaveHF(dir+"/hf", FromNetwork(net, nil, nil), F32, Card{Name: "hf"}); err != nil {
+	if err := SaveHF(t.Context(), dir+"/hf", FromNetwork(net, nil, nil), F32, Card{Name: "hf"}); err != nil {
 		t.Fatal(err)
 	}
 	var stored []zipMember

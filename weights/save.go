@@ -1,8 +1,8 @@
 package weights
 
 import (
-	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,8 +11,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
+	"github.com/bigtransfer/bit/internal/atomicfile"
 	"github.com/bigtransfer/bit/internal/safetensors"
 	"github.com/bigtransfer/bit/internal/strictjson"
 	"github.com/bigtransfer/bit/resnet"
@@ -21,7 +23,7 @@ import (
 // DType is the element type of a stored tensor, spelled as in a safetensors header.
 type DType = safetensors.DType
 
-// The element types that weights are read from, of which F32 and F16 are written. All become float32 in memory.
+// The element types that weights are read from and written as. All become float32 in memory.
 const (
 	F32  = safetensors.F32
 	F16  = safetensors.F16
@@ -29,25 +31,49 @@ const (
 )
 
 // SaveHF writes a model as a Hugging Face model directory that transformers loads as BitForImageClassification:
-// config.json, model.safetensors, README.md and, if the model has one, preprocessor_config.json. dtype is F32, which
-// reads back to the same bits, or F16, which halves the file. The same model and card always give the same bytes.
+// config.json, model.safetensors, README.md and, if the model has one, preprocessor_config.json. F32 reads back to the
+// same bits, F16 and BF16 halve the file. The same model and card always give the same bytes.
 //
 // A directory that does not exist appears complete or not at all. In one that exists, the files of the model are
-// replaced once all of them are written, each by one rename, and other files stay.
-func SaveHF(dir string, m *Model, dtype DType, card Card) error {
-	if err := m.check(); err != nil {
-		return fmt.Errorf("save %s: %w", dir, err)
+// replaced once all of them are written, each by one rename, and other files stay. What is not complete when ctx ends is
+// removed.
+func SaveHF(ctx context.Context, dir string, m *Model, dtype DType, card Card) error {
+	card.library = "transformers"
+	files := []savedFile{
+		{configFile, func(w io.Writer) error { return m.writeConfig(w, dtype) }},
+		{cardFile, func(w io.Writer) error { return m.writeCard(w, dtype, card, m.hfFacts()) }},
+		{tensorsFile, func(w io.Writer) error { return m.writeTensors(w, hfNaming, dtype) }},
 	}
-	if err := saveHF(filepath.Clean(dir), m, dtype, card); err != nil {
+	if m.Preprocessor != nil {
+		files = append(files, savedFile{preprocessorFile, func(w io.Writer) error { return writeJSON(w, m.Preprocessor) }})
+	}
+	return m.saveDir(ctx, dir, dtype, files)
+}
+
+// savedFile is one file of a directory that is being written.
+type savedFile struct {
+	name  string
+	write func(io.Writer) error
+}
+
+// torchNames are the element types as PyTorch calls them.
+var torchNames = map[DType]string{F32: "float32", F16: "float16", BF16: "bfloat16"}
+
+func (m *Model) saveDir(ctx context.Context, dir string, dtype DType, files []savedFile) error {
+	err := m.check()
+	if err == nil && torchNames[dtype] == "" {
+		err = fmt.Errorf("cannot write element type %q, want F32, F16 or BF16", dtype)
+	}
+	if err == nil {
+		err = saveDir(ctx, filepath.Clean(dir), files)
+	}
+	if err != nil {
 		return fmt.Errorf("save %s: %w", dir, err)
 	}
 	return nil
 }
 
-func saveHF(dir string, m *Model, dtype DType, card Card) (err error) {
-	if dtype != F32 && dtype != F16 {
-		return fmt.Errorf("cannot write element type %q, want F32 or F16", dtype)
-	}
+func saveDir(ctx context.Context, dir string, files []savedFile) (err error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
 		return err
 	}
@@ -66,65 +92,34 @@ func saveHF(dir string, m *Model, dtype DType, card Card) (err error) {
 			err = rest
 		}
 	}()
-	if m.Preprocessor != nil {
-		if err := writeFile(temp, preprocessorFile, func(w io.Writer) error { return writeJSON(w, m.Preprocessor) }); err != nil {
+	for _, f := range files {
+		err := atomicfile.Replace(filepath.Join(temp, f.name), func(w io.Writer) error { return f.write(atomicfile.Until(ctx, w)) })
+		if err != nil {
 			return err
 		}
 	}
-	if err := writeFile(temp, configFile, func(w io.Writer) error { return m.writeConfig(w, dtype) }); err != nil {
-		return err
-	}
-	if err := writeFile(temp, cardFile, func(w io.Writer) error { return m.writeCard(w, dtype, card) }); err != nil {
-		return err
-	}
-	if err := writeFile(temp, tensorsFile, func(w io.Writer) error { return m.writeTensors(w, dtype) }); err != nil {
-		return err
-	}
-	return replaceFiles(temp, dir, m.Preprocessor != nil)
-}
-
-// replaceFiles moves the finished files to their directory.
-func replaceFiles(temp, dir string, preprocessor bool) error {
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return os.Rename(temp, dir)
 	}
-	if !preprocessor { // one of an earlier model must not stay
+	if !slices.ContainsFunc(files, func(f savedFile) bool { return f.name == preprocessorFile }) { // one of an earlier model must not stay
 		if err := os.Remove(filepath.Join(dir, preprocessorFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	files, err := os.ReadDir(temp)
-	if err != nil {
-		return err
-	}
 	for _, f := range files {
-		if err := os.Rename(filepath.Join(temp, f.Name()), filepath.Join(dir, f.Name())); err != nil {
+		if err := os.Rename(filepath.Join(temp, f.name), filepath.Join(dir, f.name)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// writeFile writes a file and brings it to the disk before it returns.
-func writeFile(dir, name string, write func(io.Writer) error) error {
-	f, err := os.Create(filepath.Join(dir, name))
-	if err != nil {
-		return err
-	}
-	w := bufio.NewWriterSize(f, 1<<18)
-	err = errors.Join(write(w), w.Flush())
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
 // writeTensors writes model.safetensors, the parameters in the order of the forward pass.
-func (m *Model) writeTensors(w io.Writer, dtype DType) error {
+func (m *Model) writeTensors(w io.Writer, n naming, dtype DType) error {
 	var tensors []safetensors.Source
-	for _, p := range hfNaming.params(m.Config) {
+	for _, p := range n.params(m.Config) {
 		tensors = append(tensors, safetensors.Source{
-			Name: p.file, DType: dtype, Shape: p.stored, Values: stored(p, m.Tensors[p.Name].Data, hfNaming.oihw),
+			Name: p.file, DType: dtype, Shape: p.stored, Values: stored(p, m.Tensors[p.Name].Data, n.oihw),
 		})
 	}
 	err := safetensors.Write(w, map[string]string{"format": "pt"}, tensors)
@@ -137,7 +132,6 @@ func (m *Model) writeTensors(w io.Writer, dtype DType) error {
 
 // writeConfig writes what transformers' BitConfig reads, and the epsilons that its code holds as constants.
 func (m *Model) writeConfig(w io.Writer, dtype DType) error {
-	torch := map[DType]string{F32: "float32", F16: "float16"}
 	c := m.Config
 	id2label, label2id := strictjson.Object{}, strictjson.Object{}
 	at := map[string]int{}
@@ -179,7 +173,7 @@ func (m *Model) writeConfig(w io.Writer, dtype DType) error {
 		{Key: "out_features", Value: nil},
 		{Key: "output_stride", Value: 32},
 		{Key: "stage_names", Value: stages},
-		{Key: "torch_dtype", Value: torch[dtype]},
+		{Key: "torch_dtype", Value: torchNames[dtype]},
 		{Key: "width_factor", Value: 1},
 	})
 }
@@ -196,21 +190,14 @@ func writeJSON(w io.Writer, v any) error {
 	return err
 }
 
-func (m *Model) writeCard(w io.Writer, dtype DType, card Card) error {
-	facts := []string{
+// writeCard writes README.md; facts are what only this format has to say.
+func (m *Model) writeCard(w io.Writer, dtype DType, card Card, facts []string) error {
+	text, err := card.markdown(append([]string{
 		fmt.Sprintf("pre-activation ResNet with GroupNorm (%d groups) and weight standardisation, as in Big Transfer (arXiv:1912.11370)", m.Config.Groups),
 		fmt.Sprintf("units per stage %v, stem width %d, stage widths %v", m.Config.Depths, m.Config.StemWidth, m.Config.Widths),
 		fmt.Sprintf("%d parameters, stored as %s", m.Config.NumParams(), dtype),
 		fmt.Sprintf("%d classes", m.Config.Classes),
-	}
-	if m.Config.WSEpsilon != resnet.WSEpsilonTimm {
-		facts = append(facts, fmt.Sprintf("weight standardisation adds %v to the variance of a filter (key bit_ws_epsilon); transformers always adds %v, "+
-			"which shows only in filters of a variance near that", m.Config.WSEpsilon, resnet.WSEpsilonTimm))
-	}
-	if err := LikeTransformers(m.Config); err != nil {
-		facts = append(facts, fmt.Sprintf("not the same network in transformers: %v", err))
-	}
-	text, err := card.markdown(facts)
+	}, facts...))
 	if err != nil {
 		return err
 	}
@@ -218,20 +205,45 @@ func (m *Model) writeCard(w io.Writer, dtype DType, card Card) error {
 	return err
 }
 
+// epsilonFact says how the epsilon of weight standardisation differs from that of a library, if it does.
+func (m *Model) epsilonFact(library string) []string {
+	if m.Config.WSEpsilon == resnet.WSEpsilonTimm {
+		return nil
+	}
+	return []string{fmt.Sprintf("weight standardisation adds %v to the variance of a filter (key bit_ws_epsilon); %s always adds %v, "+
+		"which shows only in filters of a variance near that", m.Config.WSEpsilon, library, resnet.WSEpsilonTimm)}
+}
+
+func (m *Model) hfFacts() []string {
+	facts := m.epsilonFact("transformers")
+	if err := LikeTransformers(m.Config); err != nil {
+		facts = append(facts, fmt.Sprintf("not the same network in transformers: %v", err))
+	}
+	return facts
+}
+
 // LikeTransformers reports why transformers would compute something else from the saved model, or nil. A directory
 // that SaveHF writes for such a network still reads back unchanged here.
 func LikeTransformers(c resnet.Config) error {
+	if err := roundsWidths(c); err != nil {
+		return err
+	}
+	if c.GNEpsilon != resnet.GNEpsilon {
+		return fmt.Errorf("its GroupNorm epsilon is %v, this model's %v", resnet.GNEpsilon, c.GNEpsilon)
+	}
+	return nil
+}
+
+// roundsWidths reports a width that transformers (BitEncoder, BitPreActivationBottleneckLayer) and timm
+// (PreActBottleneck) would round: every stage's, and a quarter of it, to multiples of 8.
+func roundsWidths(c resnet.Config) error {
 	for s, width := range c.Widths {
-		// BitEncoder rounds every width, and BitPreActivationBottleneckLayer a quarter of it, to multiples of 8.
 		if r := roundTo8(float64(width)); r != width {
 			return fmt.Errorf("it rounds the width of stage %d from %d to %d", s+1, width, r)
 		}
 		if r := roundTo8(float64(width) / 4); r != c.Mid(s) {
 			return fmt.Errorf("it rounds the bottleneck width of stage %d from %d to %d", s+1, c.Mid(s), r)
 		}
-	}
-	if c.GNEpsilon != resnet.GNEpsilon {
-		return fmt.Errorf("its GroupNorm epsilon is %v, this model's %v", resnet.GNEpsilon, c.GNEpsilon)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package weights
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -54,7 +55,7 @@ func TestSaveHFRoundTrip(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "new", "model")
-			if err := SaveHF(dir, m, F32, Card{}); err != nil {
+			if err := SaveHF(t.Context(), dir, m, F32, Card{}); err != nil {
 				t.Fatal(err)
 			}
 			back := open(t, dir)
@@ -64,7 +65,7 @@ func TestSaveHFRoundTrip(t *testing.T) {
 			sameTensors(t, back.Tensors, m.Tensors)
 
 			again := filepath.Join(t.TempDir(), "model")
-			if err := SaveHF(again, back, F32, Card{}); err != nil {
+			if err := SaveHF(t.Context(), again, back, F32, Card{}); err != nil {
 				t.Fatal(err)
 			}
 			if !reflect.DeepEqual(files(t, again), files(t, dir)) {
@@ -94,7 +95,7 @@ func randomModel(t testing.TB, seed uint64) *Model {
 // The file that is written has the names, shapes and values of the one that transformers wrote.
 func TestSaveHFLikeTransformers(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "model")
-	if err := SaveHF(dir, open(t, fixture.Case(t, "hf-tiny")), F32, Card{}); err != nil {
+	if err := SaveHF(t.Context(), dir, open(t, fixture.Case(t, "hf-tiny")), F32, Card{}); err != nil {
 		t.Fatal(err)
 	}
 	got, want := readST(t, filepath.Join(dir, tensorsFile)), readST(t, fixture.Case(t, "hf-tiny", tensorsFile))
@@ -160,7 +161,7 @@ func TestSaveHFLabels(t *testing.T) {
 	m := randomModel(t, 1)
 	m.Labels = []string{"crane", "maillot", "crane"}
 	dir := filepath.Join(t.TempDir(), "model")
-	if err := SaveHF(dir, m, F32, Card{}); err != nil {
+	if err := SaveHF(t.Context(), dir, m, F32, Card{}); err != nil {
 		t.Fatal(err)
 	}
 	var c struct {
@@ -174,7 +175,7 @@ func TestSaveHFLabels(t *testing.T) {
 		t.Errorf("label2id %v, want %v; id2label %v", c.Label2ID, want, c.ID2Label)
 	}
 	m.Labels = m.Labels[:2]
-	if err := SaveHF(dir, m, F32, Card{}); err == nil {
+	if err := SaveHF(t.Context(), dir, m, F32, Card{}); err == nil {
 		t.Error("no error for 2 labels of 3 classes")
 	}
 }
@@ -183,7 +184,7 @@ func TestSaveHFLabels(t *testing.T) {
 func TestSaveHFHalf(t *testing.T) {
 	m := open(t, fixture.Case(t, "hf-tiny"))
 	dir := t.TempDir()
-	if err := SaveHF(filepath.Join(dir, "half"), m, F16, Card{}); err != nil {
+	if err := SaveHF(t.Context(), filepath.Join(dir, "half"), m, F16, Card{}); err != nil {
 		t.Fatal(err)
 	}
 	back := open(t, filepath.Join(dir, "half"))
@@ -196,7 +197,7 @@ func TestSaveHFHalf(t *testing.T) {
 			}
 		}
 	}
-	if err := SaveHF(filepath.Join(dir, "again"), back, F16, Card{}); err != nil {
+	if err := SaveHF(t.Context(), filepath.Join(dir, "again"), back, F16, Card{}); err != nil {
 		t.Fatal(err)
 	}
 	a, b := files(t, filepath.Join(dir, "half")), files(t, filepath.Join(dir, "again"))
@@ -217,7 +218,7 @@ func TestSaveHFFails(t *testing.T) {
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "model")
 	good := randomModel(t, 1)
-	if err := SaveHF(dir, good, F32, Card{}); err != nil {
+	if err := SaveHF(t.Context(), dir, good, F32, Card{}); err != nil {
 		t.Fatal(err)
 	}
 	before := files(t, dir)
@@ -225,26 +226,36 @@ func TestSaveHFFails(t *testing.T) {
 
 	large := randomModel(t, 2)
 	large.Tensors["block2/unit02/conv3/kernel"].Data[5] = 70000
-	if err := SaveHF(dir, large, F16, Card{}); !errors.As(err, &te) || te.Name != "bit.encoder.stages.1.layers.1.conv3.weight" || !errors.Is(err, ErrNotFinite) {
+	if err := SaveHF(t.Context(), dir, large, F16, Card{}); !errors.As(err, &te) || te.Name != "bit.encoder.stages.1.layers.1.conv3.weight" || !errors.Is(err, ErrNotFinite) {
 		t.Errorf("70000 as float16: %v", err)
 	}
 	nan := randomModel(t, 2)
 	nan.Tensors["norm/beta"].Data[3] = float32(math.NaN())
-	if err := SaveHF(dir, nan, F32, Card{}); !errors.As(err, &te) || te.Name != "norm/beta" || !errors.Is(err, ErrNotFinite) {
+	if err := SaveHF(t.Context(), dir, nan, F32, Card{}); !errors.As(err, &te) || te.Name != "norm/beta" || !errors.Is(err, ErrNotFinite) {
 		t.Errorf("NaN: %v", err)
 	}
 	missing := randomModel(t, 2)
 	delete(missing.Tensors, "norm/beta")
-	if err := SaveHF(dir, missing, F32, Card{}); !errors.Is(err, ErrMissing) {
+	if err := SaveHF(t.Context(), dir, missing, F32, Card{}); !errors.Is(err, ErrMissing) {
 		t.Errorf("missing tensor: %v", err)
 	}
-	if err := SaveHF(dir, good, BF16, Card{}); err == nil {
-		t.Error("no error for bfloat16")
+	if err := SaveHF(t.Context(), dir, good, "F64", Card{}); err == nil {
+		t.Error("no error for float64")
 	}
-	if err := SaveHF(filepath.Join(dir, configFile, "below"), good, F32, Card{}); err == nil {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, path := range []string{dir, filepath.Join(parent, "new")} {
+		if err := SaveHF(ctx, path, good, F32, Card{}); !errors.Is(err, context.Canceled) {
+			t.Errorf("interrupted: %v", err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(parent, "new")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("left behind: %v", err)
+	}
+	if err := SaveHF(t.Context(), filepath.Join(dir, configFile, "below"), good, F32, Card{}); err == nil {
 		t.Error("no error for a directory inside a file")
 	}
-	if err := SaveHF(filepath.Join(dir, configFile), good, F32, Card{}); err == nil {
+	if err := SaveHF(t.Context(), filepath.Join(dir, configFile), good, F32, Card{}); err == nil {
 		t.Error("no error for a file in place of the directory")
 	}
 	if !reflect.DeepEqual(files(t, dir), before) {
@@ -260,14 +271,14 @@ func TestSaveHFReplaces(t *testing.T) {
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "model")
 	first := open(t, fixture.Case(t, "hf-tiny"))
-	if err := SaveHF(dir, first, F32, Card{}); err != nil {
+	if err := SaveHF(t.Context(), dir, first, F32, Card{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "notes.txt"), []byte("mine"), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	second := randomModel(t, 2)
-	if err := SaveHF(dir, second, F32, Card{}); err != nil {
+	if err := SaveHF(t.Context(), dir, second, F32, Card{}); err != nil {
 		t.Fatal(err)
 	}
 	sameTensors(t, open(t, dir).Tensors, second.Tensors)
@@ -299,7 +310,7 @@ func TestSaveHFStaysInside(t *testing.T) {
 	if err := os.Chtimes(parent, long, long); err != nil {
 		t.Fatal(err)
 	}
-	if err := SaveHF(dir, randomModel(t, 1), F32, Card{}); err != nil {
+	if err := SaveHF(t.Context(), dir, randomModel(t, 1), F32, Card{}); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(parent); err != nil || !info.ModTime().Equal(long) {
@@ -323,7 +334,7 @@ func TestCard(t *testing.T) {
 		Limits: "64 pixels only.",
 	}
 	dir := filepath.Join(t.TempDir(), "model")
-	if err := SaveHF(dir, randomModel(t, 1), F32, card); err != nil {
+	if err := SaveHF(t.Context(), dir, randomModel(t, 1), F32, card); err != nil {
 		t.Fatal(err)
 	}
 	text := files(t, dir)[cardFile]

@@ -76,7 +76,8 @@ func (a *app) newRootCommand() *cobra.Command {
 		Use:   "bit",
 		Short: "Classify pictures with Big Transfer models, and train them",
 		Long: `bit classifies pictures with Big Transfer (BiT) models, fine-tunes them on your own
-pictures, pre-trains new ones, and measures and checks them.
+pictures, pre-trains new ones, measures and checks them, and writes them for other
+programs.
 
 A model is the pretrained one inside this program (the default), an official .npz file, a
 folder in Hugging Face's layout, which is also what training writes, or a published one:
@@ -109,6 +110,7 @@ HF_ENDPOINT and HF_HUB_OFFLINE, as Python's huggingface_hub does, and share its 
 		a.newBenchCommand(),
 		a.newVerifyCommand(),
 		a.newExportCommand(),
+		a.newConvertCommand(),
 	)
 	for _, cmd := range root.Commands() {
 		cmd.Long += "\n\n" + exitCodes

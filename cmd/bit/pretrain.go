@@ -188,7 +188,7 @@ func (a *app) pretrain(ctx context.Context, dir string, o pretrainOptions) error
 		Limits: fmt.Sprintf("It knows the %d classes of its training data and no others: a picture of anything else gets one of them, "+
 			"sometimes with a high score. It saw images of %d pixels a side. It has not been examined for bias.", len(ds.Classes), recipe.Side),
 	}
-	if err := weights.SaveHF(o.output, weights.FromNetwork(net, ds.Classes, recipe.Processor()), dtype, card); err != nil {
+	if err := weights.SaveHF(context.WithoutCancel(ctx), o.output, weights.FromNetwork(net, ds.Classes, recipe.Processor()), dtype, card); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.stderr, "wrote %s\n", o.output)

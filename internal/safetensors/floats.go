@@ -86,16 +86,16 @@ type Encoder struct {
 	raw   [piece]byte
 }
 
-// NewEncoder returns an encoder of elements of type F32 or F16 to w.
+// NewEncoder returns an encoder to w. dtype is one of the three.
 func NewEncoder(w io.Writer, dtype DType) *Encoder {
-	if dtype != F32 && dtype != F16 {
+	if dtype.Size() == 0 {
 		panic(fmt.Sprintf("safetensors: no encoder of element type %q", dtype))
 	}
 	return &Encoder{w: w, dtype: dtype}
 }
 
-// Encode writes values. F32 keeps their bits; F16 rounds to the nearest, and a value that has no finite nearest is a
-// [Fault] of problem [ErrNotFinite] without a name.
+// Encode writes values. F32 keeps their bits; F16 and BF16 round to the nearest, of two the even one, and a value that has
+// no finite nearest is a [Fault] of problem [ErrNotFinite] without a name.
 func (e *Encoder) Encode(values []float32) error {
 	size := e.dtype.Size()
 	for len(values) > 0 {
@@ -112,6 +112,16 @@ func (e *Encoder) Encode(values []float32) error {
 					return &Fault{Problem: ErrNotFinite, Detail: fmt.Sprintf("%v is beyond the range of float16, save as float32", v)}
 				}
 				binary.LittleEndian.PutUint16(e.raw[2*i:], uint16(h))
+			}
+		case BF16:
+			for i, v := range values[:n] {
+				// Half of what is cut off, less one unless the last bit kept is odd, carries where the value rounds up.
+				bits := math.Float32bits(v)
+				bits += 1<<15 - 1 + bits>>16&1
+				if f := math.Float32frombits(bits &^ (1<<16 - 1)); f-f != 0 || v-v != 0 {
+					return &Fault{Problem: ErrNotFinite, Detail: fmt.Sprintf("%v is beyond the range of bfloat16, save as float32", v)}
+				}
+				binary.LittleEndian.PutUint16(e.raw[2*i:], uint16(bits>>16))
 			}
 		}
 		if _, err := e.w.Write(e.raw[:n*size]); err != nil {

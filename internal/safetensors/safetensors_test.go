@@ -277,7 +277,7 @@ func TestWriteErrors(t *testing.T) {
 	}{
 		"name twice":           {[]Source{{"a", F32, []int{1}, one}, {"a", F32, []int{1}, one}}, ErrDuplicate},
 		"name of the metadata": {[]Source{{"__metadata__", F32, []int{1}, one}}, ErrDuplicate},
-		"bfloat16":             {[]Source{{"a", BF16, []int{1}, one}}, ErrDType},
+		"float64":              {[]Source{{"a", "F64", []int{1}, one}}, ErrDType},
 		"too few values":       {[]Source{{"a", F32, []int{2}, one}}, ErrOffsets},
 		"too many values":      {[]Source{{"a", F32, []int{0}, one}}, ErrOffsets},
 		"negative axis":        {[]Source{{"a", F32, []int{-1}, one}}, ErrOffsets},

@@ -21,7 +21,7 @@ import (
 // Source is a tensor to be written.
 type Source struct {
 	Name  string
-	DType DType // F32 or F16
+	DType DType
 	Shape []int
 	// Values yields the values in row-major order, in pieces of any size. A piece is valid until the next is asked for.
 	// With a digest the values are asked for twice.
@@ -33,7 +33,7 @@ func Whole(values []float32) iter.Seq[[]float32] {
 	return func(yield func([]float32) bool) { yield(values) }
 }
 
-// Write writes a file of the tensors in the given order. A value that F16 cannot hold is a [Fault].
+// Write writes a file of the tensors in the given order. A value that the element type cannot hold is a [Fault].
 func Write(w io.Writer, metadata map[string]string, tensors []Source) error {
 	header, err := header(sorted(metadata), tensors)
 	if err != nil {
@@ -81,8 +81,8 @@ func header(metadata strictjson.Object, tensors []Source) ([]byte, error) {
 		switch {
 		case names[t.Name]:
 			return nil, fmt.Errorf("tensor %q: name %w", t.Name, ErrDuplicate)
-		case t.DType != F32 && t.DType != F16:
-			return nil, &Fault{Name: t.Name, Problem: ErrDType, Shape: t.Shape, Detail: fmt.Sprintf("%q is not written, want F32 or F16", t.DType)}
+		case t.DType.Size() == 0:
+			return nil, &Fault{Name: t.Name, Problem: ErrDType, Shape: t.Shape, Detail: fmt.Sprintf("%q is not written, want F32, F16 or BF16", t.DType)}
 		case !ok:
 			return nil, &Fault{Name: t.Name, Problem: ErrOffsets, Shape: t.Shape, Detail: "no file holds that shape"}
 		}
