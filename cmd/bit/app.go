@@ -107,6 +107,7 @@ HF_ENDPOINT and HF_HUB_OFFLINE, as Python's huggingface_hub does, and share its 
 		a.newInfoCommand(),
 		a.newPullCommand(),
 		a.newModelsCommand(),
+		a.newSearchCommand(),
 		a.newBenchCommand(),
 		a.newVerifyCommand(),
 		a.newExportCommand(),

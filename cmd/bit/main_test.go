@@ -98,6 +98,7 @@ func startHub(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	s.AddRepo("google/bit-tiny", &hubtest.Repo{
 		Commit: "0123456789abcdef0123456789abcdef01234567", Revisions: []string{"main", "v1"}, Files: files, Large: []string{"model.safetensors"},
+		Tags: []string{"transformers", "bit"}, Downloads: 42,
 	})
 	s.AddObject("BiT-M-R50x1.npz", []byte(ts.ReadFile(filepath.Join(ts.Getenv("GOLDEN"), "official-tiny", "weights.npz"))))
 	ts.Setenv("HF_ENDPOINT", s.Hub.URL)

@@ -53,6 +53,8 @@ type Repo struct {
 	Revisions []string // branches and tags
 	Files     map[string][]byte
 	Large     []string // files that the other host has
+	Tags      []string
+	Downloads int
 }
 
 // New starts the servers.
@@ -130,6 +132,10 @@ func (s *Server) serveHub(w http.ResponseWriter, r *http.Request) {
 		refuse(http.StatusUnauthorized, "GatedRepo", "Access to this resource is restricted")
 		return
 	}
+	if r.URL.Path == "/api/models" {
+		s.serveModels(w, r.URL.Query())
+		return
+	}
 	path, api := strings.CutPrefix(r.URL.EscapedPath(), "/api/models/")
 	parts := strings.SplitN(strings.TrimPrefix(path, "/"), "/", 5) // owner, name, verb, revision, file
 	if len(parts) < 4 {
@@ -170,6 +176,25 @@ func (s *Server) serveHub(w http.ResponseWriter, r *http.Request) {
 	default:
 		refuse(http.StatusNotFound, "", "Not Found")
 	}
+}
+
+// serveModels lists the repositories that have all tags and whose names contain all texts of a query.
+func (s *Server) serveModels(w http.ResponseWriter, query url.Values) {
+	list := []map[string]any{}
+	for id, repo := range s.repos {
+		missing := func(tag string) bool { return !slices.Contains(repo.Tags, tag) }
+		lacks := func(text string) bool { return !strings.Contains(strings.ToLower(id), strings.ToLower(text)) }
+		if slices.ContainsFunc(query["filter"], missing) || slices.ContainsFunc(query["search"], lacks) {
+			continue
+		}
+		var config any
+		if query.Get("config") == "true" {
+			json.Unmarshal(repo.Files["config.json"], &config)
+		}
+		list = append(list, map[string]any{"id": id, "modelId": id, "downloads": repo.Downloads, "likes": 1, "tags": repo.Tags, "config": config})
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(list)
 }
 
 func (s *Server) serveInfo(w http.ResponseWriter, id string, repo *Repo) {
