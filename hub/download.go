@@ -132,7 +132,7 @@ var errStalled = errors.New("no data arrives")
 func (d *download) once(ctx context.Context) error {
 	stall := d.c.stall
 	if stall == 0 {
-		stall = slowest
+		stall = patience
 	}
 	outer := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -140,6 +140,11 @@ func (d *download) once(ctx context.Context) error {
 	watchdog := time.AfterFunc(stall, func() { cancel(errStalled) })
 	defer watchdog.Stop()
 
+	if d.n > 0 && d.etag == "" && len(d.sums) == 0 { // nothing would tell that the rest is of another version
+		if err := d.reset(); err != nil {
+			return err
+		}
+	}
 	header := http.Header{}
 	if d.n > 0 {
 		header.Set("Range", fmt.Sprintf("bytes=%d-", d.n))

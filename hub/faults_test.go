@@ -41,6 +41,7 @@ func TestErrors(t *testing.T) {
 		"no repository": {"google/none", nil, ErrDenied, "401"},
 		"no revision":   {testRepo + "@v9", nil, ErrNotFound, "no such revision"},
 		"no file":       {"BiT-S-R152x2", nil, ErrNotFound, "404"},
+		"no task":       {"BiT-M-R50x1-run2-svhn", nil, ErrNotFound, "/vtab/BiT-M-R50x1-run2-svhn.npz"},
 		"no weights": {"org/text", func(s *hubtest.Server) {
 			s.AddRepo("org/text", &hubtest.Repo{Commit: testCommit, Revisions: []string{"main"}, Files: map[string][]byte{configFile: []byte("{}")}})
 		}, ErrNotFound, "neither model.safetensors"},
@@ -339,4 +340,41 @@ func TestNewVersionIsNotContinued(t *testing.T) {
 			t.Errorf("asked for %s of another version", r.Header.Get("Range"))
 		}
 	}
+}
+
+// A server that says neither size nor tag nor checksum: the file is fetched as a whole, each time.
+func TestUnknownSize(t *testing.T) {
+	s := standIn(t)
+	content := largeRepo(s)
+	cuts := 2
+	s.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		w.(http.Flusher).Flush() // so that there is no Content-Length
+		if r.Method == http.MethodGet {
+			if cuts--; cuts >= 0 {
+				w = &hubtest.Cut{ResponseWriter: w, Left: 1 << 20}
+			}
+			w.Write(content)
+		}
+		return true
+	}
+	c := client(t, s)
+	address := s.BucketURL() + "/some.npz"
+	for range 2 {
+		if got := read(t, mustPull(t, c, address)); !bytes.Equal(got, content) {
+			t.Error("the file differs")
+		}
+	}
+	gets := 0
+	for _, r := range s.Requests(s.Bucket) {
+		if r.Header.Get("Range") != "" {
+			t.Errorf("asked for the rest of what may be another version, %s", r.Header.Get("Range"))
+		}
+		if r.Method == http.MethodGet {
+			gets++
+		}
+	}
+	if gets != 4 {
+		t.Errorf("%d requests, want two that were cut and two that were not", gets)
+	}
+	noPartials(t, c.Assets)
 }

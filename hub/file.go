@@ -88,8 +88,12 @@ func (c *Client) pullFile(ctx context.Context, ref Ref, address string) (string,
 	return path, nil
 }
 
-// matches reports whether the file at path has the source's size and checksums.
+// matches reports whether the file at path has the source's size and checksums. Of a source that has neither nothing
+// does.
 func (s source) matches(path string) (bool, error) {
+	if s.size < 0 && len(s.sums) == 0 {
+		return false, nil
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return false, nil

@@ -16,7 +16,8 @@ import (
 const (
 	maxRedirects = 10
 	maxAttempts  = 5                // without a byte of progress
-	maxPatience  = 60 * time.Second // that a server may ask for between two of them
+	maxPause     = 60 * time.Second // that a server may ask for between two of them
+	patience     = 30 * time.Second // with a body that stands still
 	maxJSON      = 16 << 20         // bytes of an answer that is not a file
 )
 
@@ -58,7 +59,7 @@ func (c *Client) do(ctx context.Context, method, address string, header http.Hea
 		for k, v := range header {
 			req.Header[k] = v
 		}
-		req.Header.Set("User-Agent", c.userAgent())
+		req.Header.Set("User-Agent", userAgent)
 		req.Header.Set("Accept-Encoding", "identity") // sizes and ranges are of the file, not of a packed form
 		if c.Token != "" && sameOrigin(req.URL, c.Endpoint) {
 			req.Header.Set("Authorization", "Bearer "+c.Token)
@@ -174,7 +175,7 @@ func (c *Client) retry(ctx context.Context, attempt func() (progress bool, err e
 			failures = 1
 		}
 		pause := max(again.after, time.Second<<(failures-1))
-		if pause > maxPatience {
+		if pause > maxPause {
 			return fmt.Errorf("%w; the server asks to try again in %v", again.error, again.after.Round(time.Second))
 		}
 		if failures == maxAttempts {

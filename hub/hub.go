@@ -146,17 +146,23 @@ func (c *Client) Pull(ctx context.Context, ref Ref) (string, error) {
 	if ref.Repo != "" {
 		return c.pullSnapshot(ctx, ref)
 	}
-	var err error
+	var first error
 	for _, u := range ref.urls(c) {
-		var path string
-		if path, err = c.pullFile(ctx, ref, u); err == nil || !errors.Is(err, ErrNotFound) {
-			return path, err
+		path, err := c.pullFile(ctx, ref, u)
+		if err == nil {
+			return path, nil
+		}
+		if first == nil {
+			first = err
+		}
+		if !errors.Is(err, ErrNotFound) {
+			break
 		}
 	}
-	return "", err
+	return "", first
 }
 
-// canLink makes a symbolic link, which Windows allows only some users.
+// link makes a symbolic link, which Windows allows only some users.
 func (c *Client) link(oldname, newname string) error {
 	if c.symlink != nil {
 		return c.symlink(oldname, newname)
@@ -164,7 +170,5 @@ func (c *Client) link(oldname, newname string) error {
 	return os.Symlink(oldname, newname)
 }
 
-// slowest is the least speed a body may come at: something within this time.
-const slowest = 30 * time.Second
-
-func (c *Client) userAgent() string { return "bit (" + runtime.GOOS + "; " + runtime.GOARCH + ")" }
+// userAgent is how this program calls itself.
+const userAgent = "bit (" + runtime.GOOS + "; " + runtime.GOARCH + ")"
