@@ -44,7 +44,7 @@ func TestErrors(t *testing.T) {
 		"no task":       {"BiT-M-R50x1-run2-svhn", nil, ErrNotFound, "/vtab/BiT-M-R50x1-run2-svhn.npz"},
 		"no weights": {"org/text", func(s *hubtest.Server) {
 			s.AddRepo("org/text", &hubtest.Repo{Commit: testCommit, Revisions: []string{"main"}, Files: map[string][]byte{configFile: []byte("{}")}})
-		}, ErrNotFound, "neither model.safetensors"},
+		}, ErrNotFound, "none of model.safetensors, "},
 		"no config": {"org/text", func(s *hubtest.Server) {
 			s.AddRepo("org/text", &hubtest.Repo{Commit: testCommit, Revisions: []string{"main"}, Files: map[string][]byte{tensorsFile: nil}})
 		}, ErrNotFound, "config.json"},

@@ -355,7 +355,7 @@ func TestServerCannotEscape(t *testing.T) {
 		"no tag": func(s *hubtest.Server) { s.Intercept = tag("") },
 		"shard": func(s *hubtest.Server) {
 			s.AddRepo(testRepo, &hubtest.Repo{Commit: testCommit, Revisions: []string{"main"}, Files: map[string][]byte{
-				configFile: []byte("{}"), indexFile: index("../../../../evil"), "../../../../evil": []byte("x"),
+				configFile: []byte("{}"), tensorsFile + indexSuffix: index("../../../../evil"), "../../../../evil": []byte("x"),
 			}})
 		},
 	} {
@@ -374,28 +374,62 @@ func TestServerCannotEscape(t *testing.T) {
 	}
 }
 
-func TestShards(t *testing.T) {
-	s := standIn(t)
-	files := map[string][]byte{
-		configFile: []byte("{}"), "model-00001-of-00002.safetensors": []byte("first"), "model-00002-of-00002.safetensors": []byte("second"),
-		"model-00001-of-00003.safetensors": []byte("of another format"), "onnx/model.onnx": []byte("not needed"),
-	}
-	files[indexFile] = []byte(`{"weight_map":{"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors","c":"model-00001-of-00002.safetensors"}}`)
-	s.AddRepo("org/sharded", &hubtest.Repo{Commit: testCommit, Revisions: []string{"main"}, Files: files, Large: []string{"model-00001-of-00002.safetensors"}})
-	path := mustPull(t, client(t, s), "org/sharded")
-	entries, err := os.ReadDir(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, e := range entries {
-		got = append(got, e.Name())
-		if !bytes.Equal(read(t, filepath.Join(path, e.Name())), files[e.Name()]) {
-			t.Errorf("%s differs", e.Name())
+// Of what a repository has, what a model is read from is downloaded and nothing else; safetensors rather than pickles.
+func TestFilesWanted(t *testing.T) {
+	index := []byte(`{"weight_map":{"a":"a-00001-of-00002","b":"a-00002-of-00002","c":"a-00001-of-00002"}}`)
+	for name, c := range map[string]struct{ has, want []string }{
+		"whole":       {[]string{tensorsFile, tensorsFile + indexSuffix, torchFile, preprocessorFile, "onnx/model.onnx"}, []string{configFile, tensorsFile, preprocessorFile}},
+		"shards":      {[]string{tensorsFile + indexSuffix, torchFile, "a-00001-of-00002", "a-00002-of-00002", "a-00001-of-00003"}, []string{"a-00001-of-00002", "a-00002-of-00002", configFile, tensorsFile + indexSuffix}},
+		"torch":       {[]string{torchFile, torchFile + indexSuffix}, []string{configFile, torchFile}},
+		"torchshards": {[]string{torchFile + indexSuffix, "a-00001-of-00002", "a-00002-of-00002"}, []string{"a-00001-of-00002", "a-00002-of-00002", configFile, torchFile + indexSuffix}},
+	} {
+		s := standIn(t)
+		files := map[string][]byte{configFile: []byte("{}")}
+		for _, f := range c.has {
+			files[f] = []byte("content of " + f)
+			if strings.HasSuffix(f, indexSuffix) {
+				files[f] = index
+			}
 		}
-	}
-	if want := []string{configFile, "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", indexFile}; !slices.Equal(got, want) {
-		t.Errorf("pulled %q, want %q", got, want)
+		s.AddRepo("org/"+name, &hubtest.Repo{Commit: testCommit, Revisions: []string{"main"}, Files: files, Large: c.has[:1]})
+		cl := client(t, s)
+		path := mustPull(t, cl, "org/"+name)
+		entries, err := os.ReadDir(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range entries {
+			got = append(got, e.Name())
+			if !bytes.Equal(read(t, filepath.Join(path, e.Name())), files[e.Name()]) {
+				t.Errorf("%s: %s differs", name, e.Name())
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: pulled %q, want %q", name, got, c.want)
+		}
+		// Each is needed: without it the snapshot is no model.
+		ref, err := cl.ParseRef("org/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range got {
+			if f == preprocessorFile {
+				continue
+			}
+			if err := os.Rename(filepath.Join(path, f), filepath.Join(path, "aside")); err != nil {
+				t.Fatal(err)
+			}
+			if at, err := cl.Cached(ref); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s without %s: %s, %v", name, f, at, err)
+			}
+			if err := os.Rename(filepath.Join(path, "aside"), filepath.Join(path, f)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if at, err := cl.Cached(ref); err != nil || at != path {
+			t.Errorf("%s: then %s, %v", name, at, err)
+		}
 	}
 }
 

@@ -26,9 +26,13 @@ const (
 	configFile       = "config.json"
 	preprocessorFile = "preprocessor_config.json"
 	tensorsFile      = "model.safetensors"
-	indexFile        = "model.safetensors.index.json"
 	torchFile        = "pytorch_model.bin"
+	indexSuffix      = ".index.json" // of a file that lists the shards
 )
+
+// tensorsNames are the files that hold the tensors, or list those that do, in the order of preference of transformers
+// (modeling_utils.py, from_pretrained).
+var tensorsNames = []string{tensorsFile, tensorsFile + indexSuffix, torchFile, torchFile + indexSuffix}
 
 // Headers of the hub's answers (huggingface_hub constants.py).
 const (
@@ -63,17 +67,17 @@ func (c *Client) cachedSnapshot(ref Ref) (string, error) {
 		}
 	}
 	snapshot := filepath.Join(folder, "snapshots", commit)
-	if _, err := wanted(func(name string) bool { return exists(filepath.Join(snapshot, filepath.FromSlash(name))) }, func() ([]byte, error) {
-		return os.ReadFile(filepath.Join(snapshot, indexFile))
-	}); err != nil {
+	at := func(name string) string { return filepath.Join(snapshot, filepath.FromSlash(name)) }
+	_, err := wanted(func(name string) bool { return exists(at(name)) }, func(name string) ([]byte, error) { return os.ReadFile(at(name)) })
+	if err != nil {
 		return "", fmt.Errorf("%s: %v: %w", snapshot, err, fs.ErrNotExist)
 	}
 	return snapshot, nil
 }
 
-// wanted lists the files that a model is read from, config.json first. have says which the repository has; index reads
-// the list of shards.
-func wanted(have func(name string) bool, index func() ([]byte, error)) ([]string, error) {
+// wanted lists the files that a model is read from, config.json first. have says which the repository has; read reads
+// a list of shards.
+func wanted(have func(name string) bool, read func(name string) ([]byte, error)) ([]string, error) {
 	if !have(configFile) {
 		return nil, fmt.Errorf("%w: %s", ErrNotFound, configFile)
 	}
@@ -81,42 +85,43 @@ func wanted(have func(name string) bool, index func() ([]byte, error)) ([]string
 	if have(preprocessorFile) {
 		files = append(files, preprocessorFile)
 	}
-	switch {
-	case have(tensorsFile):
-		return append(files, tensorsFile), nil
-	case have(indexFile):
-		shards, err := shards(index)
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range shards {
-			if !have(s) {
-				return nil, fmt.Errorf("%w: %s, which %s names", ErrNotFound, s, indexFile)
-			}
-		}
-		return append(append(files, indexFile), shards...), nil
-	case have(torchFile):
-		return append(files, torchFile), nil
+	i := slices.IndexFunc(tensorsNames, have)
+	if i < 0 {
+		return nil, fmt.Errorf("%w: none of %s", ErrNotFound, strings.Join(tensorsNames, ", "))
 	}
-	return nil, fmt.Errorf("%w: neither %s, %s nor %s", ErrNotFound, tensorsFile, indexFile, torchFile)
-}
-
-// shards returns the files that an index names, in order.
-func shards(index func() ([]byte, error)) ([]string, error) {
-	text, err := index()
+	tensors := tensorsNames[i]
+	files = append(files, tensors)
+	if !strings.HasSuffix(tensors, indexSuffix) {
+		return files, nil
+	}
+	text, err := read(tensors)
 	if err != nil {
 		return nil, err
 	}
+	list, err := shards(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", tensors, err)
+	}
+	for _, shard := range list {
+		if !have(shard) {
+			return nil, fmt.Errorf("%w: %s, which %s names", ErrNotFound, shard, tensors)
+		}
+	}
+	return append(files, list...), nil
+}
+
+// shards returns the files that an index names, in order.
+func shards(index []byte) ([]string, error) {
 	var list struct {
 		WeightMap map[string]string `json:"weight_map"`
 	}
-	if err := json.Unmarshal(text, &list); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, indexFile, err)
+	if err := json.Unmarshal(index, &list); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	var files []string
 	for _, file := range list.WeightMap {
 		if err := checkPath(file); err != nil {
-			return nil, fmt.Errorf("%w: %s names the file %q, which is %w", ErrCorrupt, indexFile, file, err)
+			return nil, fmt.Errorf("%w: it names the file %q, which is %w", ErrCorrupt, file, err)
 		}
 		files = append(files, file)
 	}
@@ -153,8 +158,8 @@ func (c *Client) pullSnapshot(ctx context.Context, ref Ref) (string, error) {
 	for _, s := range info.Siblings {
 		has[s.Name] = true
 	}
-	files, err := wanted(func(name string) bool { return has[name] }, func() ([]byte, error) {
-		path, err := c.pullBlob(ctx, ref.Repo, info.SHA, indexFile)
+	files, err := wanted(func(name string) bool { return has[name] }, func(name string) ([]byte, error) {
+		path, err := c.pullBlob(ctx, ref.Repo, info.SHA, name)
 		if err != nil {
 			return nil, err
 		}
