@@ -12,6 +12,7 @@ import (
 
 	"github.com/bigtransfer/bit/hub"
 	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/internal/imagenet"
 	"github.com/bigtransfer/bit/internal/par"
 	"github.com/bigtransfer/bit/models"
 	"github.com/bigtransfer/bit/resnet"
@@ -35,7 +36,8 @@ type Classifier struct {
 	labels    []string           // nil if the classes have no names
 	processor *imaging.Processor // never nil
 	threads   int
-	keep      bool // the network's weights, beside the predictor's
+	keep      bool     // the network's weights, beside the predictor's
+	ids       []string // WordNet's, of labels that this program supplied
 	headless  bool
 	warnings  []string
 
@@ -110,6 +112,9 @@ func (o Opener) OpenClassifier(ctx context.Context, ref string) (*Classifier, er
 	if m.name == "" {
 		m.name = DefaultModel
 	}
+	if known := imagenet.Of(net.Classes); known != nil && m.labels == nil {
+		m.labels, m.ids = known.Labels, known.IDs
+	}
 	if m.processor == nil {
 		m.processor = imaging.Squash(DefaultResolution, imaging.Bilinear)
 	}
@@ -168,9 +173,14 @@ func (m *Classifier) Headless() bool { return m.headless }
 // Config returns the architecture.
 func (m *Classifier) Config() resnet.Config { return m.net.Config }
 
-// Labels returns the names of the classes in the order of the outputs, or nil if they have none. The caller must not
-// change them.
+// Labels returns the names of the classes in the order of the outputs, or nil if they have none. A model of 1,000 or
+// 21,843 classes without names, as official files are, is taken to have those of ILSVRC-2012 or ImageNet-21k. The caller
+// must not change them.
 func (m *Classifier) Labels() []string { return m.labels }
+
+// WordNetIDs returns the WordNet ids of the classes, as in "n02123045", if the model's file did not name them and they
+// are taken to be ImageNet's; else nil. The caller must not change them.
+func (m *Classifier) WordNetIDs() []string { return m.ids }
 
 // Label returns the name of a class, "class 17" if it has none.
 func (m *Classifier) Label(class int) string {

@@ -84,16 +84,23 @@ func (a *app) evaluate(ctx context.Context, dir string, o evaluateOptions) error
 	return a.printScores(split, result, o.json)
 }
 
-// matchClasses numbers the labels of ds as the model does. A model without labels is taken to have the classes of ds
-// in their order, if it has as many.
+// matchClasses numbers the labels of ds as the model does. The folders of ImageNet are named by WordNet ids. A model whose
+// file has no labels is taken to have the classes of ds in their order, if it has as many.
 func (a *app) matchClasses(ds *data.Dataset, m *bit.Classifier) error {
-	if m.Labels() != nil {
+	if ids := m.WordNetIDs(); ids != nil {
+		if ds.Relabel(ids) == nil {
+			return nil
+		}
+		if err := ds.Relabel(m.Labels()); err == nil || len(ds.Classes) != m.Config().Classes {
+			return err
+		}
+	} else if m.Labels() != nil {
 		return ds.Relabel(m.Labels())
 	}
 	if have, want := len(ds.Classes), m.Config().Classes; have != want {
 		return fmt.Errorf("the model's %d classes have no names, and the data set has %d", want, have)
 	}
-	fmt.Fprintf(a.stderr, "the model's %d classes have no names; taking those of the data set in their order\n", len(ds.Classes))
+	fmt.Fprintf(a.stderr, "the model's file does not name its %d classes; taking those of the data set in their order\n", len(ds.Classes))
 	return nil
 }
 
