@@ -198,7 +198,12 @@ func (m *Classifier) Processor() *imaging.Processor {
 
 // Save writes the model as a Hugging Face model directory with 32-bit weights, which read back to the same bits.
 // See [weights.SaveHF] for how a directory that exists is treated, and for other ways to write it.
+//
+// A model read from a checkpoint without head cannot be saved: the error is [ErrNoHead].
 func (m *Model) Save(dir string, card weights.Card) error {
+	if m.headless {
+		return fmt.Errorf("save %s: %w", dir, ErrNoHead)
+	}
 	return weights.SaveHF(context.Background(), dir, weights.FromNetwork(m.net, m.labels, m.processor), weights.F32, card)
 }
 

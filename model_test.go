@@ -221,6 +221,9 @@ func TestOpenHeadless(t *testing.T) {
 	if _, err := m.ClassifyFile(picture(t, "cat.png"), 1); !errors.Is(err, ErrNoHead) {
 		t.Errorf("classify: error %v, want %v", err, ErrNoHead)
 	}
+	if err := m.Save(filepath.Join(t.TempDir(), "saved"), weights.Card{}); !errors.Is(err, ErrNoHead) {
+		t.Errorf("save: error %v, want %v", err, ErrNoHead)
+	}
 	img, err := imaging.DecodeFile(picture(t, "cat.png"))
 	if err != nil {
 		t.Fatal(err)

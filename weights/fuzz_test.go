@@ -2,6 +2,7 @@ package weights
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -132,6 +133,40 @@ func FuzzConfig(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		within(t, len(data), func() {
 			m, err := OpenFS(fstest.MapFS{configFile: {Data: data}, tensorsFile: {Data: saved[tensorsFile]}}, ".")
+			if err == nil {
+				whole(t, m)
+			}
+		})
+	})
+}
+
+func FuzzTimmConfig(f *testing.F) {
+	tensors := timmTiny(f).bytes(f)
+	f.Add([]byte(timmJSON))
+	f.Add([]byte(`{"architecture":"resnetv2_50x1_bit","bit_num_groups":8,"label_names":{"0":"a"},"pretrained_cfg":{"crop_mode":"squash","label_names":["b"],"label_descriptions":{"b":"c"}}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		within(t, len(data)+len(tensors), func() {
+			m, err := OpenFS(fstest.MapFS{configFile: {Data: data}, tensorsFile: {Data: tensors}}, ".")
+			if err == nil {
+				whole(t, m)
+			}
+		})
+	})
+}
+
+func FuzzIndex(f *testing.F) {
+	files := fstest.MapFS{}
+	for name, text := range shards(f) {
+		files[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	const index = tensorsFile + indexSuffix
+	f.Add(files[index].Data)
+	f.Add([]byte(`{"weight_map":{"a":"model-00001-of-00002.safetensors","b":"../c","d":""}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		dir := maps.Clone(files)
+		dir[index] = &fstest.MapFile{Data: data}
+		within(t, len(data)+1<<20, func() {
+			m, err := OpenFS(dir, ".")
 			if err == nil {
 				whole(t, m)
 			}

@@ -8,7 +8,9 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/fstest"
 
+	"github.com/bigtransfer/bit/internal/torchfile/torchtest"
 	"github.com/bigtransfer/bit/resnet"
 	"github.com/bigtransfer/bit/tensor"
 )
@@ -36,18 +38,18 @@ func TestOpenMemory(t *testing.T) {
 	if err := SaveHF(t.Context(), dir+"/hf", FromNetwork(net, nil, nil), F32, Card{Name: "hf"}); err != nil {
 		t.Fatal(err)
 	}
-	var stored []zipMember
+	var members []zipMember
 	for _, p := range npzNaming.params(cfg) {
 		data, err := binary.Append(nil, binary.LittleEndian, net.Param(p.Name).Value)
 		if err != nil {
 			t.Fatal(err)
 		}
 		shape := strings.Trim(strings.ReplaceAll(fmt.Sprint(p.stored), " ", ","), "[]") + ","
-		stored = append(stored, zipMember{p.file + ".npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': ("+shape+"), }", data)})
+		members = append(members, zipMember{p.file + ".npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': ("+shape+"), }", data)})
 	}
 	var deflated bytes.Buffer
 	z := zip.NewWriter(&deflated)
-	for _, m := range stored {
+	for _, m := range members {
 		w, err := z.Create(m.name)
 		if err != nil {
 			t.Fatal(err)
@@ -59,7 +61,22 @@ func TestOpenMemory(t *testing.T) {
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	npz := writeZip(t, stored)
+	npz := writeZip(t, members)
+	var storages []torchtest.Storage
+	var tensors []torchtest.Tensor
+	for i, p := range hfNaming.params(cfg) {
+		s := torchtest.Storage{Class: "FloatStorage", Elements: tensor.Len(p.stored)}
+		for part := range stored(p, net.Param(p.Name).Value, hfNaming.oihw) {
+			data, err := binary.Append(nil, binary.LittleEndian, part)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Data = append(s.Data, data...)
+		}
+		storages = append(storages, s)
+		tensors = append(tensors, torchtest.Tensor{Name: p.file, Storage: i, Shape: p.stored, Strides: torchtest.Contiguous(p.stored)})
+	}
+	torch := fstest.MapFS{torchFile: {Data: torchtest.File(storages, tensors)}}
 
 	size := 4 * cfg.NumParams()
 	head := 4 * tensor.Len(net.Param(resnet.HeadKernel).Shape)
@@ -68,6 +85,7 @@ func TestOpenMemory(t *testing.T) {
 		extra int // beyond the parameters
 	}{
 		"Hugging Face": {func() (*Model, error) { return Open(dir + "/hf") }, 0},
+		"PyTorch":      {func() (*Model, error) { return OpenFS(torch, torchFile) }, 0},
 		"npz":          {func() (*Model, error) { return openBytes(npz) }, 0},
 		// A head that is proven by reading grows in doublings, of which the last is kept.
 		"npz, deflated": {func() (*Model, error) { return openBytes(deflated.Bytes()) }, head},
