@@ -194,13 +194,14 @@ func TestCutConnection(t *testing.T) {
 func TestStall(t *testing.T) {
 	s := standIn(t)
 	release := make(chan struct{})
-	s.Body = func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
-		if r.Method == http.MethodGet && !strings.Contains(r.URL.Path, "config") {
-			w.WriteHeader(http.StatusOK)
-			w.(http.Flusher).Flush()
-			<-release
+	s.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodHead {
+			return false
 		}
-		return w
+		w.WriteHeader(http.StatusOK)
+		w.(http.Flusher).Flush()
+		<-release
+		return true
 	}
 	defer close(release)
 	c := client(t, s)
@@ -377,4 +378,36 @@ func TestUnknownSize(t *testing.T) {
 		t.Errorf("%d requests, want two that were cut and two that were not", gets)
 	}
 	noPartials(t, c.Assets)
+}
+
+// Without a checksum it is the range that tells whether an answer is the rest that was asked for.
+func TestRangeThatWasNotAskedFor(t *testing.T) {
+	s := standIn(t)
+	content := []byte("0123456789")
+	first, offset := true, 4
+	s.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		w.Header().Set("ETag", `"v1"`)
+		w.Header().Set("Content-Length", "10")
+		switch {
+		case r.Method == http.MethodHead:
+		case first:
+			first = false
+			(&hubtest.Cut{ResponseWriter: w, Left: 5}).Write(content)
+		case r.Header.Get("Range") != "":
+			w.Header().Set("Content-Length", "5")
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/10", offset, offset+4))
+			w.WriteHeader(http.StatusPartialContent)
+			w.Write(content[offset : offset+5])
+		default:
+			w.Write(content)
+		}
+		return true
+	}
+	if path, err := pull(t, client(t, s), s.BucketURL()+"/x.npz"); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("bytes 4 to 8 in place of 5 to 9: %s, %v", path, err)
+	}
+	first, offset = true, 5
+	if got := read(t, mustPull(t, client(t, s), s.BucketURL()+"/x.npz")); !bytes.Equal(got, content) {
+		t.Errorf("%q, want %q", got, content)
+	}
 }
