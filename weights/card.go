@@ -30,7 +30,7 @@ type Card struct {
 	Results  []Result
 	Limits   string // what the model is not good for
 
-	library string // that reads the directory, as the hub calls it
+	libraryName string // that reads the directory, as the hub calls it
 }
 
 // Result is one measured score.
@@ -100,7 +100,7 @@ func (l *oneOrMore) UnmarshalYAML(node *yaml.Node) error {
 const pipelineTag = "image-classification"
 
 func (c Card) header() cardHeader {
-	h := cardHeader{License: oneLine(c.License), LibraryName: c.library, PipelineTag: pipelineTag}
+	h := cardHeader{License: oneLine(c.License), LibraryName: c.libraryName, PipelineTag: pipelineTag}
 	add := func(list oneOrMore, s string) oneOrMore {
 		if s = oneLine(s); s == "" || slices.Contains(list, s) {
 			return list

@@ -38,7 +38,7 @@ const (
 // replaced once all of them are written, each by one rename, and other files stay. What is not complete when ctx ends is
 // removed.
 func SaveHF(ctx context.Context, dir string, m *Model, dtype DType, card Card) error {
-	card.library = "transformers"
+	card.libraryName = "transformers"
 	files := []savedFile{
 		{configFile, func(w io.Writer) error { return m.writeConfig(w, dtype) }},
 		{cardFile, func(w io.Writer) error { return m.writeCard(w, dtype, card, m.hfFacts()) }},

@@ -21,7 +21,7 @@ func SaveTimm(ctx context.Context, dir string, m *Model, dtype DType, card Card)
 	if err != nil {
 		return fmt.Errorf("save %s: %w", dir, err)
 	}
-	card.library = "timm"
+	card.libraryName = "timm"
 	return m.saveDir(ctx, dir, dtype, []savedFile{
 		{configFile, func(w io.Writer) error { return m.writeTimmConfig(w, pretrained) }},
 		{cardFile, func(w io.Writer) error { return m.writeCard(w, dtype, card, m.timmFacts()) }},
