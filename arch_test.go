@@ -11,12 +11,13 @@ import (
 // of this module.
 var floors = [][]string{
 	{"tensor", "internal/cpu", "internal/par", "internal/oracle", "internal/fixture", "internal/strictjson",
-		"internal/atomicfile", "internal/onnxruntime", "internal/hubtest", "internal/imagenet", "internal/torchfile/torchtest", "examples"},
+		"internal/atomicfile", "internal/onnxruntime", "internal/hubtest", "internal/imagenet", "internal/torchfile/torchtest", "internal/counter", "examples"},
 	{"internal/kernels", "internal/safetensors"},
 	{"nn", "internal/torchfile", "internal/machine", "internal/jpeg"},
 	{"resnet", "imaging"},
 	{"data", "weights", "onnx", "hub"},
-	{"eval", "models", "internal/golden"},
+	{"batch", "models", "internal/golden"},
+	{"eval"},
 	{"train"},
 	{"transfer", "pretrain"},
 	{""},

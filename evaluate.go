@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/bigtransfer/bit/batch"
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/eval"
 )
@@ -24,8 +25,8 @@ func (m *Classifier) Evaluate(ctx context.Context, ds *data.Dataset, examples []
 	if o.Batch <= 0 {
 		o.Batch = 32
 	}
-	loader, err := data.NewEvalLoader(data.EvalConfig{
-		FS: ds.FS, Examples: examples, Processor: m.processor, Batch: o.Batch, Workers: o.Workers,
+	loader, err := batch.NewEvalLoader(batch.EvalConfig{
+		Source: ds.Source, Examples: examples, Processor: m.processor, Batch: o.Batch, Workers: o.Workers,
 	})
 	if err != nil {
 		return eval.Result{}, nil, err

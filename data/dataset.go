@@ -3,16 +3,20 @@ package data
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
+	"slices"
 	"strings"
 )
 
 // Example is one labelled picture.
 type Example struct {
-	Path  string // slash-separated, relative to the root of Dataset.FS
-	Label int    // index into Dataset.Classes
+	Path   string  // names the picture: slash-separated, relative to the root, or a row as in "train.parquet#17"
+	At     int64   // where its Source finds it, if a path does not say; what it counts is the source's own
+	Label  int     // index into Dataset.Classes; of several the first; NoLabel if there is none
+	Labels []int32 // of a multi-label data set, all of them in ascending order; else nil
 }
+
+// NoLabel is the label of a picture that has none, as pictures of a multi-label data set may.
+const NoLabel = -1
 
 // Skipped is a file or directory that is not part of a data set, and why.
 type Skipped struct {
@@ -23,12 +27,13 @@ type Skipped struct {
 // Dataset is a listed data set. Listing reads directories, not pictures: a file that has a picture's name and is none
 // is found by the [Loader] when it decodes it.
 type Dataset struct {
-	FS      fs.FS    // holds the files
-	Classes []string // label names by class index
-	Train   []Example
-	Val     []Example
-	Test    []Example
-	Skipped []Skipped
+	Source              // gives the pictures of its examples
+	Classes    []string // label names by class index
+	MultiLabel bool     // each class is a question of its own, and a picture may have any number of them
+	Train      []Example
+	Val        []Example
+	Test       []Example
+	Skipped    []Skipped
 }
 
 // ErrNoImages is wrapped by the error of listing a folder in which no picture was found.
@@ -59,42 +64,6 @@ func (e *UnknownClassError) Error() string {
 		known = known[:show]
 	}
 	return fmt.Sprintf("%s has the class %q, expected one of: %s%s", e.Where, e.Class, strings.Join(known, ", "), more)
-}
-
-// Open lists the data set in the directory dir. Three layouts are told apart by their directories:
-//
-//   - class/file: every directory is a class, and all pictures are Train;
-//   - split/class/file: with splits train (or training), val (valid, validation, dev) and test (testing, eval), in any
-//     case;
-//   - Tiny-ImageNet-200: wnids.txt, words.txt, train/<wnid>/images and val/val_annotations.txt.
-//
-// Classes are sorted by directory name. Val and Test may lack classes of Train, not add any; without a training split
-// the classes are those of the other two. Class directories may be nested deeper. Pictures are recognised by extension;
-// other files, hidden ones and files outside a class directory are listed in Skipped.
-func Open(dir string) (*Dataset, error) {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return nil, fmt.Errorf("data set: %w", err)
-	}
-	if !info.IsDir() {
-		return nil, fmt.Errorf("data set %s: expected a directory, found a file", dir)
-	}
-	d, err := OpenFS(os.DirFS(dir))
-	if err != nil {
-		return nil, fmt.Errorf("data set %s: %w", dir, err)
-	}
-	return d, nil
-}
-
-// OpenFS is [Open] for the root of a file system, for instance an opened zip file.
-func OpenFS(fsys fs.FS) (*Dataset, error) {
-	l := &lister{fsys: fsys}
-	d, err := l.open()
-	if err != nil {
-		return nil, err
-	}
-	d.FS, d.Skipped = fsys, l.skipped
-	return d, nil
 }
 
 // EvalSplit returns the examples on which a finished model is judged, and the name of their split: the test split if
@@ -134,7 +103,13 @@ func (d *Dataset) Relabel(classes []string) error {
 	}
 	for _, split := range [][]Example{d.Train, d.Val, d.Test} {
 		for i := range split {
-			split[i].Label = to[split[i].Label]
+			if e := &split[i]; e.Label != NoLabel {
+				e.Label = to[e.Label]
+				for j, label := range e.Labels {
+					e.Labels[j] = int32(to[label])
+				}
+				slices.Sort(e.Labels)
+			}
 		}
 	}
 	d.Classes = append([]string(nil), classes...)

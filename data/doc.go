@@ -1,17 +1,5 @@
-// Package data turns a folder of labelled pictures into batches for a network.
+// Package data lists data sets of labelled pictures, in the layouts and formats that people have them in.
 //
-// [Open] lists a data set: class names and, for each split, the files with their labels. [HoldOut] and [FewShot] draw
-// subsets. A [Pipeline] is the augmentation, typed steps that print as "resize(160)|random_crop(128)|flip_lr". A
-// [Loader] decodes, augments and scales pictures ahead of the network, on several goroutines, into recycled buffers.
-//
-// # Conventions
-//
-// Batches are float32 in N H W C order with C = 3 (red, green, blue), labels are class indices. Sides are in pixels.
-//
-// # Randomness
-//
-// Nothing here keeps a random state that advances. Every random decision is computed from the seed and a counter: the
-// order of an epoch from (seed, epoch), the crop and flip of an example from (seed, its position in the endless stream
-// of examples), mixup from (seed, step). So batch k is the same whoever computes it, with any number of workers and
-// whether or not batches 0 to k-1 were computed before: a resumed run starts at its step, and nothing is replayed.
+// [Open] gives class names and, for each split, the examples with their labels; a [Source] gives their pictures.
+// [HoldOut] and [FewShot] draw subsets, as functions of a seed. Package batch makes batches of them.
 package data

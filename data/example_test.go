@@ -32,13 +32,3 @@ func ExampleOpenFS() {
 	// [cat dog] 2 2
 	// dog/notes.txt is skipped: not an image by its extension
 }
-
-func ExamplePipeline() {
-	p := data.Pipeline{data.Resize{Size: 160}, data.RandomCrop{Size: 128}, data.FlipLR{}}
-	side, err := p.Side()
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(p, "gives", side, "x", side)
-	// Output: resize(160)|random_crop(128)|flip_lr gives 128 x 128
-}

@@ -44,6 +44,7 @@ const (
 // lister walks a file system and notes what it leaves out.
 type lister struct {
 	fsys    fs.FS
+	opener  Opener
 	skipped []Skipped
 }
 
@@ -51,11 +52,8 @@ func (l *lister) skip(path, reason string) {
 	l.skipped = append(l.skipped, Skipped{Path: path, Reason: reason})
 }
 
-// open lists the root, whichever layout it has.
-func (l *lister) open() (*Dataset, error) {
-	if l.isTinyImageNet() {
-		return l.tinyImageNet()
-	}
+// folders lists class/file or split/class/file.
+func (l *lister) folders() (*Dataset, error) {
 	dirs, files, err := l.read(".")
 	if err != nil {
 		return nil, err

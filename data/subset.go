@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/bigtransfer/bit/internal/counter"
 )
 
 // FewShotError says that a class has fewer examples than were asked for.
@@ -27,13 +29,13 @@ func FewShot(examples []Example, classes []string, k int, seed uint64) ([]Exampl
 	if err != nil {
 		return nil, err
 	}
-	rng := newCounterRand()
+	rng := counter.New()
 	chosen := make([]int, 0, k*len(classes))
 	for label, indices := range byClass {
 		if len(indices) < k {
 			return nil, &FewShotError{Class: classes[label], Have: len(indices), Want: k}
 		}
-		shuffle(rng.at(seed, streamFewShot, int64(label)), indices)
+		shuffle(rng.At(seed, counter.FewShot, int64(label)), indices)
 		chosen = append(chosen, indices[:k]...)
 	}
 	return pick(examples, chosen), nil
@@ -51,10 +53,10 @@ func HoldOut(examples []Example, classes []string, fraction float64, seed uint64
 		return nil, nil, err
 	}
 	quota := quotas(byClass, fraction)
-	rng := newCounterRand()
+	rng := counter.New()
 	var heldIndices, trainIndices []int
 	for label, indices := range byClass {
-		shuffle(rng.at(seed, streamHoldOut, int64(label)), indices)
+		shuffle(rng.At(seed, counter.HoldOut, int64(label)), indices)
 		heldIndices = append(heldIndices, indices[:quota[label]]...)
 		trainIndices = append(trainIndices, indices[quota[label]:]...)
 	}
@@ -106,7 +108,7 @@ func indicesByClass(examples []Example, classes int) ([][]int, error) {
 	return byClass, nil
 }
 
-func shuffle(rng *counterRand, indices []int) {
+func shuffle(rng *counter.Rand, indices []int) {
 	rng.Shuffle(len(indices), func(i, j int) { indices[i], indices[j] = indices[j], indices[i] })
 }
 

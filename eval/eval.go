@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 
+	"github.com/bigtransfer/bit/batch"
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/internal/par"
 	"github.com/bigtransfer/bit/resnet"
@@ -26,8 +27,8 @@ type Predictor interface {
 }
 
 // Network measures net on all examples of cfg and lists the pictures that could not be decoded, which do not count.
-func Network(ctx context.Context, net *resnet.Network, pool *par.Pool, cfg data.EvalConfig) (Result, []data.Skipped, error) {
-	loader, err := data.NewEvalLoader(cfg)
+func Network(ctx context.Context, net *resnet.Network, pool *par.Pool, cfg batch.EvalConfig) (Result, []data.Skipped, error) {
+	loader, err := batch.NewEvalLoader(cfg)
 	if err != nil {
 		return Result{}, nil, err
 	}
@@ -39,7 +40,7 @@ func Network(ctx context.Context, net *resnet.Network, pool *par.Pool, cfg data.
 // Run measures p, a model of the given number of classes, on all that the loader delivers. It stops early when ctx is
 // cancelled; if no image could be decoded, the error wraps data.ErrNoImages. The caller closes the loader, whose Skipped
 // lists the files that could not be decoded and do not count.
-func Run(ctx context.Context, p Predictor, classes int, loader *data.Loader) (Result, error) {
+func Run(ctx context.Context, p Predictor, classes int, loader *batch.Loader) (Result, error) {
 	var t Tally
 	var logits []float32
 	for {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/bigtransfer/bit/batch"
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/internal/fixture"
@@ -96,9 +97,9 @@ func TestNetworkBatches(t *testing.T) {
 	for i := 0; i < len(ds.Test); i += len(ds.Test) / 50 {
 		examples = append(examples, ds.Test[i])
 	}
-	measure := func(batch int) Result {
-		got, skipped, err := Network(t.Context(), net, pool, data.EvalConfig{
-			FS: ds.FS, Examples: examples, Processor: imaging.Squash(32, imaging.Bilinear), Batch: batch,
+	measure := func(rows int) Result {
+		got, skipped, err := Network(t.Context(), net, pool, batch.EvalConfig{
+			Source: ds.Source, Examples: examples, Processor: imaging.Squash(32, imaging.Bilinear), Batch: rows,
 		})
 		if err != nil || len(skipped) > 0 {
 			t.Fatal(skipped, err)
@@ -109,21 +110,21 @@ func TestNetworkBatches(t *testing.T) {
 	if want.Images != 50 || want.Top5 <= want.Top1 {
 		t.Errorf("%+v, want 50 images and some of them second to fifth", want)
 	}
-	for _, batch := range []int{1, 7, 64} {
-		got := measure(batch)
+	for _, rows := range []int{1, 7, 64} {
+		got := measure(rows)
 		loss := got.Loss
 		got.Loss = want.Loss // rounding inside the network depends on the batch
 		if got != want || math.Abs(loss-want.Loss) > 1e-6*want.Loss {
 			got.Loss = loss
-			t.Errorf("batches of %d: %+v, want %+v", batch, got, want)
+			t.Errorf("batches of %d: %+v, want %+v", rows, got, want)
 		}
 	}
-	if _, _, err := Network(t.Context(), net, pool, data.EvalConfig{FS: ds.FS, Processor: imaging.Squash(32, imaging.Bilinear), Batch: 1}); !errors.Is(err, data.ErrNoImages) {
+	if _, _, err := Network(t.Context(), net, pool, batch.EvalConfig{Source: ds.Source, Processor: imaging.Squash(32, imaging.Bilinear), Batch: 1}); !errors.Is(err, data.ErrNoImages) {
 		t.Errorf("error %v without images, want ErrNoImages", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := Network(ctx, net, pool, data.EvalConfig{FS: ds.FS, Examples: examples, Processor: imaging.Squash(32, imaging.Bilinear), Batch: 1}); !errors.Is(err, context.Canceled) {
+	if _, _, err := Network(ctx, net, pool, batch.EvalConfig{Source: ds.Source, Examples: examples, Processor: imaging.Squash(32, imaging.Bilinear), Batch: 1}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v after cancelling, want context.Canceled", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"github.com/bigtransfer/bit/batch"
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/resnet"
 	"github.com/bigtransfer/bit/train"
@@ -55,8 +56,8 @@ func (r Recipe) config(net *resnet.Network, ds *data.Dataset, opt Options) (trai
 		Rate:      r.PeakRate,
 		Loss:      r.Loss,
 		Smoothing: r.Smoothing,
-		Data: data.TrainConfig{
-			FS: ds.FS, Examples: ds.Train, Pipeline: r.Pipeline(),
+		Data: batch.TrainConfig{
+			Source: ds.Source, Examples: ds.Train, Pipeline: r.Pipeline(),
 			Batch: r.Batch, MicroBatch: opt.MicroBatch, Seed: opt.Seed, Workers: opt.Threads,
 		},
 		Options: opt.Options,
@@ -66,7 +67,7 @@ func (r Recipe) config(net *resnet.Network, ds *data.Dataset, opt Options) (trai
 	}
 	if len(ds.Val) > 0 || len(ds.Test) > 0 {
 		_, examples := ds.EvalSplit()
-		cfg.Eval = data.EvalConfig{FS: ds.FS, Examples: examples, Processor: r.Processor(), Batch: evalBatch, Workers: opt.Threads}
+		cfg.Eval = batch.EvalConfig{Source: ds.Source, Examples: examples, Processor: r.Processor(), Batch: evalBatch, Workers: opt.Threads}
 	}
 	return cfg, nil
 }

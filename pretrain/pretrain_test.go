@@ -145,7 +145,7 @@ func TestRunErrors(t *testing.T) {
 	if _, err := Run(t.Context(), tiny(t, 10), ds, long, Options{}); err == nil {
 		t.Error("a batch that leaves no step is no error")
 	}
-	one := data.Dataset{FS: ds.FS, Classes: ds.Classes[:1], Train: []data.Example{{Path: ds.Train[0].Path}}}
+	one := data.Dataset{Source: ds.Source, Classes: ds.Classes[:1], Train: []data.Example{{Path: ds.Train[0].Path}}}
 	if _, err := Run(t.Context(), tiny(t, 1), &one, small(TinyImageNet64), Options{}); err == nil {
 		t.Error("a softmax over one class is no error")
 	}

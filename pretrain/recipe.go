@@ -5,7 +5,7 @@ package pretrain
 import (
 	"math"
 
-	"github.com/bigtransfer/bit/data"
+	"github.com/bigtransfer/bit/batch"
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/train"
 )
@@ -100,10 +100,10 @@ func (r Recipe) Schedule(images int) train.Schedule {
 }
 
 // Pipeline returns the augmentation.
-func (r Recipe) Pipeline() data.Pipeline {
-	p := data.Pipeline{data.InceptionCrop{Size: r.Side, MinArea: r.MinArea}}
+func (r Recipe) Pipeline() batch.Pipeline {
+	p := batch.Pipeline{batch.InceptionCrop{Size: r.Side, MinArea: r.MinArea}}
 	if r.Flip {
-		p = append(p, data.FlipLR{})
+		p = append(p, batch.FlipLR{})
 	}
 	return p
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/bigtransfer/bit/batch"
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/internal/fixture"
@@ -53,7 +54,7 @@ func photographs(b *testing.B, n, w, h int) *data.Dataset {
 // the time in which the network waited for pictures; what these cost besides, while the network computes on the same
 // cores, a profile tells (-cpuprofile). One operation is a step.
 func BenchmarkStepFromFiles(b *testing.B) {
-	inception := func(side int) data.Pipeline { return data.Pipeline{data.InceptionCrop{Size: side}, data.FlipLR{}} }
+	inception := func(side int) batch.Pipeline { return batch.Pipeline{batch.InceptionCrop{Size: side}, batch.FlipLR{}} }
 	for _, c := range []struct {
 		name           string
 		depths         []int
@@ -79,8 +80,8 @@ func BenchmarkStepFromFiles(b *testing.B) {
 			b.ResetTimer()
 			_, err = Run(b.Context(), net, Config{
 				SGD: SGD{Momentum: 0.9}, Schedule: Cosine{WarmUp: 1, Total: b.N + 1}, Rate: 0.001,
-				Data: data.TrainConfig{
-					FS: ds.FS, Examples: ds.Train, Batch: c.batch, Seed: 1, Pipeline: inception(c.cropped),
+				Data: batch.TrainConfig{
+					Source: ds.Source, Examples: ds.Train, Batch: c.batch, Seed: 1, Pipeline: inception(c.cropped),
 				},
 				Options: Options{Threads: 2, CacheBytes: -1, OnStep: func(p Progress) { last = p }},
 			})

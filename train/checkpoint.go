@@ -117,6 +117,10 @@ func describeNormalizer(n *imaging.Normalizer) string {
 func digestExamples(examples []data.Example) string {
 	h := sha256.New()
 	for _, e := range examples {
+		if e.Labels != nil {
+			fmt.Fprintf(h, "%q %d\n", e.Path, e.Labels)
+			continue
+		}
 		fmt.Fprintf(h, "%q %d\n", e.Path, e.Label)
 	}
 	return fmt.Sprintf("%d, sha256 %x…", len(examples), h.Sum(nil)[:8])

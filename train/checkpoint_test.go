@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bigtransfer/bit/batch"
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/eval"
 	"github.com/bigtransfer/bit/imaging"
@@ -27,7 +28,7 @@ func everything(ds *data.Dataset, steps int, dir string) Config {
 	c.EMA = 0.9
 	c.Smoothing = 0.1
 	c.Data.MixupAlpha = 0.2
-	c.Eval = data.EvalConfig{FS: ds.FS, Examples: ds.Test[:40], Processor: imaging.Squash(32, imaging.Bilinear), Batch: 32}
+	c.Eval = batch.EvalConfig{Source: ds.Source, Examples: ds.Test[:40], Processor: imaging.Squash(32, imaging.Bilinear), Batch: 32}
 	c.EvaluateEvery = 4
 	c.Dir = dir
 	c.SaveEvery = 1 // nanosecond: after every step

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/bigtransfer/bit/batch"
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/eval"
 	"github.com/bigtransfer/bit/resnet"
@@ -37,9 +38,9 @@ type Config struct {
 
 	// Data says how to make batches; Run sets its Start and Cache. With micro-batches, the gradients of a batch are
 	// accumulated, each image weighted by 1/Data.Batch: the gradient of the whole batch up to the rounding of sums.
-	Data data.TrainConfig
+	Data batch.TrainConfig
 	// Eval says what to evaluate on, at the end and every Options.EvaluateEvery steps. Without examples: never.
-	Eval data.EvalConfig
+	Eval batch.EvalConfig
 
 	Options
 }

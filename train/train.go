@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/bigtransfer/bit/batch"
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/eval"
 	"github.com/bigtransfer/bit/internal/par"
@@ -33,7 +34,7 @@ func Run(ctx context.Context, net *resnet.Network, cfg Config) (Result, error) {
 	}
 	train := cfg.Data
 	train.Start, train.Cache = l.at.Step, cfg.cache(len(cfg.Data.Examples))
-	loader, err := data.NewTrainLoader(train)
+	loader, err := batch.NewTrainLoader(train)
 	if err != nil {
 		return Result{}, err
 	}
@@ -42,14 +43,14 @@ func Run(ctx context.Context, net *resnet.Network, cfg Config) (Result, error) {
 }
 
 // cache returns a cache for n examples, or nil.
-func (o Options) cache(n int) *data.Cache {
+func (o Options) cache(n int) *batch.Cache {
 	switch {
 	case o.CacheBytes < 0:
 		return nil
 	case o.CacheBytes == 0:
-		return data.NewCache(n, defaultCacheBytes)
+		return batch.NewCache(n, defaultCacheBytes)
 	}
-	return data.NewCache(n, o.CacheBytes)
+	return batch.NewCache(n, o.CacheBytes)
 }
 
 // position is where a run stands. Together with the weights and velocities it is all that a run needs to go on.
@@ -100,9 +101,9 @@ func newLoop(net *resnet.Network, pool *par.Pool, cfg Config) (*loop, error) {
 	return l, nil
 }
 
-// source is what the loop needs of a data.Loader.
+// source is what the loop needs of a batch.Loader.
 type source interface {
-	Next(ctx context.Context) (*data.Batch, error)
+	Next(ctx context.Context) (*batch.Batch, error)
 	Skipped() []data.Skipped
 }
 
@@ -168,8 +169,8 @@ func (l *loop) step(ctx context.Context, src source) error {
 	l.opt.step(rate, norm, l.at.Step)
 	l.at.Step++
 
-	batch := l.cfg.Data.Batch
-	l.meter.add(loss, correct/float64(batch), batch, time.Since(start), waited)
+	rows := l.cfg.Data.Batch
+	l.meter.add(loss, correct/float64(rows), rows, time.Since(start), waited)
 	if l.cfg.OnStep != nil {
 		p := l.meter.progress(l.at.Step, l.cfg.Schedule.Steps())
 		p.StepLoss, p.LearningRate, p.GradientNorm = loss, rate, norm
@@ -180,7 +181,7 @@ func (l *loop) step(ctx context.Context, src source) error {
 
 // accumulate adds the gradient of a micro-batch, weighted by its share of the batch, and returns its share of the mean
 // loss and how many of its images were classified right.
-func (l *loop) accumulate(b *data.Batch) (loss, correct float64, err error) {
+func (l *loop) accumulate(b *batch.Batch) (loss, correct float64, err error) {
 	logits, err := l.eng.Forward(b.X, b.N, b.H, b.W)
 	if err != nil {
 		return 0, 0, err

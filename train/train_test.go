@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bigtransfer/bit/batch"
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/internal/fixture"
@@ -43,9 +44,9 @@ func recipe(ds *data.Dataset, steps int) Config {
 		SGD:      SGD{Momentum: 0.9, WeightDecay: 1e-4, ClipNorm: 1},
 		Schedule: Cosine{WarmUp: 2, Total: steps},
 		Rate:     0.1,
-		Data: data.TrainConfig{
-			FS: ds.FS, Examples: ds.Train, Batch: 16, MicroBatch: 8, Seed: 3,
-			Pipeline: data.Pipeline{data.Resize{Size: 36, Filter: imaging.Bilinear}, data.RandomCrop{Size: 32}, data.FlipLR{}},
+		Data: batch.TrainConfig{
+			Source: ds.Source, Examples: ds.Train, Batch: 16, MicroBatch: 8, Seed: 3,
+			Pipeline: batch.Pipeline{batch.Resize{Size: 36, Filter: imaging.Bilinear}, batch.RandomCrop{Size: 32}, batch.FlipLR{}},
 		},
 	}
 }
@@ -57,7 +58,7 @@ func TestLossDrops(t *testing.T) {
 	cfg := recipe(ds, 60)
 	var losses []float64
 	cfg.OnStep = func(p Progress) { losses = append(losses, p.StepLoss) }
-	cfg.Eval = data.EvalConfig{FS: ds.FS, Examples: ds.Test, Processor: imaging.Squash(32, imaging.Bilinear), Batch: 64}
+	cfg.Eval = batch.EvalConfig{Source: ds.Source, Examples: ds.Test, Processor: imaging.Squash(32, imaging.Bilinear), Batch: 64}
 	r, err := Run(t.Context(), net, cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -79,10 +80,10 @@ func TestLossDrops(t *testing.T) {
 }
 
 // repeat delivers one batch for ever.
-type repeat struct{ b *data.Batch }
+type repeat struct{ b *batch.Batch }
 
-func (r repeat) Next(context.Context) (*data.Batch, error) { return r.b, nil }
-func (r repeat) Skipped() []data.Skipped                   { return nil }
+func (r repeat) Next(context.Context) (*batch.Batch, error) { return r.b, nil }
+func (r repeat) Skipped() []data.Skipped                    { return nil }
 
 // slow is a source whose batches take their time.
 type slow struct {
@@ -90,7 +91,7 @@ type slow struct {
 	pause time.Duration
 }
 
-func (s slow) Next(ctx context.Context) (*data.Batch, error) {
+func (s slow) Next(ctx context.Context) (*batch.Batch, error) {
 	time.Sleep(s.pause)
 	return s.repeat.Next(ctx)
 }
@@ -102,7 +103,7 @@ func TestWaitingIsMeasured(t *testing.T) {
 	cfg := recipe(ds, 1000)
 	var p Progress
 	cfg.OnStep = func(q Progress) { p = q }
-	loader, err := data.NewTrainLoader(cfg.Data)
+	loader, err := batch.NewTrainLoader(cfg.Data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +141,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 	ds := cifar(t)
 	cfg := recipe(ds, 1000)
 	cfg.EMA = 0.99
-	loader, err := data.NewTrainLoader(cfg.Data)
+	loader, err := batch.NewTrainLoader(cfg.Data)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 
+	"github.com/bigtransfer/bit/batch"
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/resnet"
@@ -67,7 +67,7 @@ func FineTune(ctx context.Context, net *resnet.Network, ds *data.Dataset, cfg Co
 	c.Data.Normalizer = r.Processor.Normalizer()
 	if len(ds.Val) > 0 || len(ds.Test) > 0 {
 		r.Split, c.Eval.Examples = ds.EvalSplit()
-		c.Eval.FS, c.Eval.Processor, c.Eval.Batch, c.Eval.Workers = ds.FS, r.Processor, evalBatch, cfg.Threads
+		c.Eval.Source, c.Eval.Processor, c.Eval.Batch, c.Eval.Workers = ds.Source, r.Processor, evalBatch, cfg.Threads
 	}
 	net.NewHead(len(ds.Classes))
 	r.Result, err = train.Run(ctx, net, c)
@@ -116,16 +116,16 @@ func NewPlan(ds *data.Dataset, cfg Config) (Plan, error) {
 }
 
 func (p Plan) config(ds *data.Dataset, cfg Config) train.Config {
-	pipeline := data.Pipeline{data.Resize{Size: p.Resize}, data.RandomCrop{Size: p.Crop}}
+	pipeline := batch.Pipeline{batch.Resize{Size: p.Resize}, batch.RandomCrop{Size: p.Crop}}
 	if !cfg.NoFlip {
-		pipeline = append(pipeline, data.FlipLR{})
+		pipeline = append(pipeline, batch.FlipLR{})
 	}
 	return train.Config{
 		SGD:      train.SGD{Momentum: Momentum},
 		Schedule: p.Schedule,
 		Rate:     p.LearningRate,
-		Data: data.TrainConfig{
-			FS: ds.FS, Examples: ds.Train, Pipeline: pipeline,
+		Data: batch.TrainConfig{
+			Source: ds.Source, Examples: ds.Train, Pipeline: pipeline,
 			Batch: p.Batch, MicroBatch: cfg.MicroBatch, MixupAlpha: p.MixupAlpha, Seed: cfg.Seed, Workers: cfg.Threads,
 		},
 		Options: cfg.Options,
@@ -142,14 +142,14 @@ func typicalSize(ds *data.Dataset) (height, width int, err error) {
 	var sizes []size
 	n := min(probes, len(ds.Train))
 	for i := range n {
-		path := ds.Train[i*len(ds.Train)/n].Path
-		img, broken := imaging.DecodeFS(ds.FS, path)
-		if _, unread := errors.AsType[*fs.PathError](broken); unread {
-			return 0, 0, broken
-		}
-		if broken != nil {
-			err = fmt.Errorf("%s: %w", path, broken)
+		e := ds.Train[i*len(ds.Train)/n]
+		img, failed := ds.Image(e)
+		if broken, ok := errors.AsType[*data.BrokenError](failed); ok {
+			err = fmt.Errorf("%s: %w", e.Path, broken)
 			continue // the loader skips it too
+		}
+		if failed != nil {
+			return 0, 0, failed
 		}
 		sizes = append(sizes, size{img.H, img.W})
 	}

@@ -1,16 +1,16 @@
-package data
+package batch
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
 )
 
@@ -64,8 +64,8 @@ type maker interface {
 // an error in training. A file that cannot be read at all (it vanished, permission, a failing disk) is always an error.
 type Loader struct {
 	maker
-	fsys     fs.FS
-	examples []Example
+	source   data.Source
+	examples []data.Example
 	cache    *Cache
 
 	free    chan *Batch
@@ -87,20 +87,20 @@ type rowTask struct {
 }
 
 // ErrClosed is returned by Next after Close.
-var ErrClosed = errors.New("data: the loader is closed")
+var ErrClosed = errors.New("batch: the loader is closed")
 
-func newLoader(m maker, fsys fs.FS, examples []Example, cache *Cache, h, w, workers int) (*Loader, error) {
+func newLoader(m maker, source data.Source, examples []data.Example, cache *Cache, h, w, workers int) (*Loader, error) {
 	if len(examples) == 0 {
-		return nil, ErrNoImages
+		return nil, data.ErrNoImages
 	}
 	if cache != nil && len(cache.images) != len(examples) {
-		return nil, fmt.Errorf("data: the cache is for %d examples, expected %d", len(cache.images), len(examples))
+		return nil, fmt.Errorf("batch: the cache is for %d examples, expected %d", len(cache.images), len(examples))
 	}
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
 	l := &Loader{
-		maker: m, fsys: fsys, examples: examples, cache: cache,
+		maker: m, source: source, examples: examples, cache: cache,
 		free:    make(chan *Batch, prefetch+1),
 		planned: make(chan *Batch, prefetch+1),
 		rows:    make(chan rowTask, 4*workers),

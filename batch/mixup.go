@@ -1,8 +1,10 @@
-package data
+package batch
 
 import (
 	"math"
 	"math/rand/v2"
+
+	"github.com/bigtransfer/bit/internal/counter"
 )
 
 // mixing is the mixup of one optimiser step (Zhang et al., "mixup: Beyond Empirical Risk Minimization"): row i of the
@@ -14,7 +16,7 @@ type mixing struct {
 }
 
 // draw draws the mixing of a batch with lambda ~ Beta(alpha, alpha), one for all rows.
-func (m *mixing) draw(rng *counterRand, batch int, alpha float64) {
+func (m *mixing) draw(rng *counter.Rand, batch int, alpha float64) {
 	m.lambda = float32(beta(rng.Rand, alpha, alpha))
 	m.partner = m.partner[:0]
 	for i := range batch {

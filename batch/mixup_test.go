@@ -1,17 +1,19 @@
-package data
+package batch
 
 import (
 	"math"
 	"slices"
 	"testing"
+
+	"github.com/bigtransfer/bit/internal/counter"
 )
 
 // Beta(a, a) has mean 1/2, variance 1/(4(2a+1)) and the even central moments that follow; draws must have them.
 func TestBetaMoments(t *testing.T) {
-	rng := newCounterRand()
+	rng := counter.New()
 	const draws = 100000
 	for _, alpha := range []float64{0.1, 0.2, 1, 2.5} {
-		rng.at(5, streamMixup, 0)
+		rng.At(5, counter.Mixup, 0)
 		sum, sum2, sum4 := 0.0, 0.0, 0.0
 		for range draws {
 			x := beta(rng.Rand, alpha, alpha)
@@ -44,7 +46,7 @@ func TestBetaDistribution(t *testing.T) {
 		0.5: func(x float64) float64 { return 2 / math.Pi * math.Asin(math.Sqrt(x)) },
 		1:   func(x float64) float64 { return x },
 	} {
-		rng := newCounterRand().at(6, streamMixup, 0)
+		rng := counter.New().At(6, counter.Mixup, 0)
 		xs := make([]float64, draws)
 		for i := range xs {
 			xs[i] = beta(rng.Rand, alpha, alpha)
@@ -62,7 +64,7 @@ func TestBetaDistribution(t *testing.T) {
 
 // Shapes at which a gamma variate underflows still give a fair coin, not NaN.
 func TestBetaTinyShape(t *testing.T) {
-	rng := newCounterRand().at(1, streamMixup, 0)
+	rng := counter.New().At(1, counter.Mixup, 0)
 	ones := 0
 	for range 10000 {
 		switch x := beta(rng.Rand, 1e-6, 1e-6); {
@@ -79,12 +81,12 @@ func TestBetaTinyShape(t *testing.T) {
 
 // Partners are a permutation, and every row is as likely as any other to be a row's partner.
 func TestMixupPartners(t *testing.T) {
-	rng := newCounterRand()
+	rng := counter.New()
 	var m mixing
 	const rows, steps = 6, 6000
 	var counts [rows]int
 	for step := range int64(steps) {
-		m.draw(rng.at(1, streamMixup, step), rows, 0.1)
+		m.draw(rng.At(1, counter.Mixup, step), rows, 0.1)
 		sorted := slices.Clone(m.partner)
 		slices.Sort(sorted)
 		if !slices.Equal(sorted, []int32{0, 1, 2, 3, 4, 5}) {

@@ -1,14 +1,14 @@
-package data
+package batch
 
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 
+	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
 )
 
@@ -16,20 +16,20 @@ import (
 type brokenList struct {
 	some    atomic.Bool // whether there are any: spares the lock in the usual case
 	mu      sync.Mutex
-	byIndex map[int]error
+	byIndex map[int]*data.BrokenError
 }
 
-func (l *brokenList) add(index int, err error) {
+func (l *brokenList) add(index int, err *data.BrokenError) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.byIndex == nil {
-		l.byIndex = map[int]error{}
+		l.byIndex = map[int]*data.BrokenError{}
 	}
 	l.byIndex[index] = err
 	l.some.Store(true)
 }
 
-func (l *brokenList) at(index int) error {
+func (l *brokenList) at(index int) *data.BrokenError {
 	if !l.some.Load() {
 		return nil
 	}
@@ -39,19 +39,16 @@ func (l *brokenList) at(index int) error {
 }
 
 // Skipped returns the pictures that could not be decoded so far, sorted by path. It may be called at any time.
-func (l *Loader) Skipped() []Skipped {
+func (l *Loader) Skipped() []data.Skipped {
 	l.broken.mu.Lock()
 	defer l.broken.mu.Unlock()
-	var list []Skipped
+	var list []data.Skipped
 	for i, err := range l.broken.byIndex {
-		list = append(list, Skipped{Path: l.examples[i].Path, Reason: err.Error()})
+		list = append(list, data.Skipped{Path: l.examples[i].Path, Reason: err.Error()})
 	}
-	slices.SortFunc(list, func(a, b Skipped) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(list, func(a, b data.Skipped) int { return strings.Compare(a.Path, b.Path) })
 	return list
 }
-
-// brokenError marks a file that was read and is no picture, as opposed to one that could not be read.
-type brokenError struct{ error }
 
 // picture is a decoded picture.
 type picture struct {
@@ -59,27 +56,26 @@ type picture struct {
 	prepared bool // whether the steps of maker.prepare have been applied
 }
 
-// load returns the picture of an example, from the cache if it is there. Its error is a brokenError if the file holds
-// no picture.
+// load returns the picture of an example, from the cache if it is there. Its error is a
+// [*data.BrokenError] if it cannot be decoded.
 func (l *Loader) load(w *worker, index int) (*picture, error) {
 	if pic := l.cache.get(index); pic != nil {
 		return pic, nil
 	}
 	if err := l.broken.at(index); err != nil {
-		return nil, brokenError{err}
-	}
-	path := l.examples[index].Path
-	img, err := imaging.DecodeFS(l.fsys, path)
-	if _, unread := errors.AsType[*fs.PathError](err); unread {
 		return nil, err
 	}
+	img, err := l.source.Image(l.examples[index])
+	if broken, ok := errors.AsType[*data.BrokenError](err); ok {
+		l.broken.add(index, broken)
+		return nil, broken
+	}
 	if err != nil {
-		l.broken.add(index, err)
-		return nil, brokenError{err}
+		return nil, err
 	}
 	pic, err := l.prepare(w, img)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", l.examples[index].Path, err)
 	}
 	l.cache.put(index, pic)
 	return pic, nil
@@ -95,7 +91,7 @@ func (l *Loader) loadOrNext(w *worker, index int) (int, *picture, error) {
 			continue
 		}
 		pic, err := l.load(w, at)
-		if _, broken := err.(brokenError); !broken {
+		if _, broken := errors.AsType[*data.BrokenError](err); !broken {
 			return at, pic, err
 		}
 	}

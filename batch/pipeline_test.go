@@ -1,4 +1,4 @@
-package data
+package batch
 
 import (
 	"math"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/internal/counter"
 )
 
 func TestPipelineString(t *testing.T) {
@@ -110,7 +111,7 @@ func TestRandomCropUniform(t *testing.T) {
 	var xs [5]int
 	var ys [3]int
 	for i := range int64(draws) {
-		w.rng.at(7, streamAugment, i)
+		w.rng.At(7, counter.Augment, i)
 		v, err := RandomCrop{10}.apply(wholeOf(img), w)
 		if err != nil {
 			t.Fatal(err)
@@ -128,7 +129,7 @@ func TestFlipRate(t *testing.T) {
 	const draws = 20000
 	flips, changes, was := 0, 0, false
 	for i := range int64(draws) {
-		w.rng.at(1, streamAugment, i)
+		w.rng.At(1, counter.Augment, i)
 		v, _ := FlipLR{}.apply(wholeOf(img), w)
 		if v.mirrored {
 			flips++
@@ -149,10 +150,10 @@ func TestFlipRate(t *testing.T) {
 func TestInceptionCropBoxes(t *testing.T) {
 	const side, draws = 1000, 40000
 	op := InceptionCrop{Size: 64}
-	rng := newCounterRand()
+	rng := counter.New()
 	var areas, aspects, places [20]int
 	for i := range int64(draws) {
-		x, y, w, h := op.box(side, side, rng.at(3, streamAugment, i).Rand)
+		x, y, w, h := op.box(side, side, rng.At(3, counter.Augment, i).Rand)
 		area := float64(w) * float64(h) / (side * side)
 		aspect := float64(w) / float64(h)
 		if x < 0 || y < 0 || x+w > side || y+h > side || area < 0.0495 || aspect < 0.746 || aspect > 1.339 {
@@ -174,15 +175,15 @@ func TestInceptionCropBoxes(t *testing.T) {
 // Boxes of a thin picture never fit the limits, and the whole of it is taken.
 func TestInceptionCropThin(t *testing.T) {
 	op := InceptionCrop{Size: 8, MinArea: 0.5}
-	rng := newCounterRand()
+	rng := counter.New()
 	for i := range int64(100) {
-		x, y, w, h := op.box(200, 3, rng.at(3, streamAugment, i).Rand)
+		x, y, w, h := op.box(200, 3, rng.At(3, counter.Augment, i).Rand)
 		if x != 0 || y != 0 || w != 200 || h != 3 {
 			t.Fatalf("got %d by %d at (%d, %d), want all of 200 by 3", w, h, x, y)
 		}
 	}
 	for i := range int64(100) {
-		if _, _, w, h := (InceptionCrop{Size: 8}).box(1, 1, rng.at(3, streamAugment, i).Rand); w != 1 || h != 1 {
+		if _, _, w, h := (InceptionCrop{Size: 8}).box(1, 1, rng.At(3, counter.Augment, i).Rand); w != 1 || h != 1 {
 			t.Fatalf("got %d by %d of one pixel", w, h)
 		}
 	}
@@ -192,12 +193,12 @@ func FuzzInceptionCropBox(f *testing.F) {
 	f.Add(64, 64, 0.05, int64(0))
 	f.Add(1, 1, 1.0, int64(1))
 	f.Add(1<<15, 3, 0.001, int64(2))
-	f.Fuzz(func(t *testing.T, W, H int, minArea float64, counter int64) {
+	f.Fuzz(func(t *testing.T, W, H int, minArea float64, position int64) {
 		op := InceptionCrop{Size: 1, MinArea: minArea}
 		if W < 1 || H < 1 || W > 1<<16 || H > 1<<16 || op.check() != nil {
 			return
 		}
-		x, y, w, h := op.box(W, H, newCounterRand().at(1, streamAugment, counter).Rand)
+		x, y, w, h := op.box(W, H, counter.New().At(1, counter.Augment, position).Rand)
 		if x < 0 || y < 0 || w < 1 || h < 1 || x+w > W || y+h > H {
 			t.Errorf("box %d by %d at (%d, %d) of %d by %d", w, h, x, y, W, H)
 		}

@@ -1,17 +1,17 @@
-package data
+package batch
 
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 
+	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
 )
 
 // EvalConfig says how to make evaluation batches.
 type EvalConfig struct {
-	FS        fs.FS
-	Examples  []Example
+	Source    data.Source
+	Examples  []data.Example
 	Processor *imaging.Processor // preprocessing of the model; must give all pictures the same size
 
 	Batch   int    // most examples per Batch
@@ -35,7 +35,7 @@ func NewEvalLoader(cfg EvalConfig) (*Loader, error) {
 			"by resizing to a width and height or by a crop")
 	}
 	m := &evalMaker{cfg: cfg, normalizer: p.Normalizer()}
-	return newLoader(m, cfg.FS, cfg.Examples, cfg.Cache, h, w, cfg.Workers)
+	return newLoader(m, cfg.Source, cfg.Examples, cfg.Cache, h, w, cfg.Workers)
 }
 
 // evalMaker makes evaluation batches. next belongs to plan.
@@ -62,7 +62,7 @@ func (m *evalMaker) plan(b *Batch) bool {
 
 func (m *evalMaker) row(l *Loader, w *worker, b *Batch, i int) error {
 	pic, err := l.load(w, int(b.Index[i]))
-	if _, broken := errors.AsType[brokenError](err); broken {
+	if _, broken := errors.AsType[*data.BrokenError](err); broken {
 		b.broken[i] = true
 		return nil
 	}

@@ -1,14 +1,15 @@
-package data
+package batch
 
 import (
 	"image"
 
 	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/internal/counter"
 )
 
 // worker is the memory of one goroutine.
 type worker struct {
-	rng     *counterRand
+	rng     *counter.Rand
 	resizer imaging.Resizer
 	resized [2]imaging.Image // results of resizing: one may be read while the other is written
 	turn    int
@@ -16,7 +17,7 @@ type worker struct {
 	partner []float32 // one picture, made when first needed
 }
 
-func newWorker() *worker { return &worker{rng: newCounterRand()} }
+func newWorker() *worker { return &worker{rng: counter.New()} }
 
 // resize scales the view to a square. Mirroring commutes with scaling and is left for later.
 func (w *worker) resize(v view, size int, filter imaging.Filter) view {

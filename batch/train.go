@@ -1,17 +1,18 @@
-package data
+package batch
 
 import (
 	"fmt"
-	"io/fs"
 	"math"
 
+	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/internal/counter"
 )
 
 // TrainConfig says how to make training batches.
 type TrainConfig struct {
-	FS       fs.FS
-	Examples []Example
+	Source   data.Source
+	Examples []data.Example
 	Pipeline Pipeline // augmentation; must fix the size of its pictures
 
 	// Normalizer turns 8-bit values into numbers; nil means imaging.SymmetricNormalizer, BiT's range of [-1, 1].
@@ -46,7 +47,7 @@ func NewTrainLoader(cfg TrainConfig) (*Loader, error) {
 	case !(cfg.MixupAlpha >= 0) || math.IsInf(cfg.MixupAlpha, 0):
 		return nil, fmt.Errorf("mixup: expected an alpha of at least 0, found %v", cfg.MixupAlpha)
 	case len(cfg.Examples) == 0:
-		return nil, ErrNoImages
+		return nil, data.ErrNoImages
 	}
 	if cfg.MicroBatch == 0 || cfg.MicroBatch > cfg.Batch {
 		cfg.MicroBatch = cfg.Batch
@@ -56,10 +57,10 @@ func NewTrainLoader(cfg TrainConfig) (*Loader, error) {
 	}
 	m := &trainMaker{
 		cfg: cfg, fixed: cfg.Pipeline.fixed(),
-		order: NewOrder(len(cfg.Examples), cfg.Seed), rng: newCounterRand(),
+		order: NewOrder(len(cfg.Examples), cfg.Seed), rng: counter.New(),
 		step: int64(cfg.Start), index: make([]int32, cfg.Batch),
 	}
-	return newLoader(m, cfg.FS, cfg.Examples, cfg.Cache, side, side, cfg.Workers)
+	return newLoader(m, cfg.Source, cfg.Examples, cfg.Cache, side, side, cfg.Workers)
 }
 
 // trainMaker makes training batches. The fields from order on belong to plan.
@@ -68,7 +69,7 @@ type trainMaker struct {
 	fixed int // leading steps of the pipeline that are not random
 
 	order  *Order
-	rng    *counterRand
+	rng    *counter.Rand
 	step   int64
 	offset int
 	index  []int32 // of the step's examples
@@ -81,7 +82,7 @@ func (m *trainMaker) plan(b *Batch) bool {
 			m.index[i] = int32(m.order.At(m.step*int64(m.cfg.Batch) + int64(i)))
 		}
 		if m.cfg.MixupAlpha > 0 {
-			m.mix.draw(m.rng.at(m.cfg.Seed, streamMixup, m.step), m.cfg.Batch, m.cfg.MixupAlpha)
+			m.mix.draw(m.rng.At(m.cfg.Seed, counter.Mixup, m.step), m.cfg.Batch, m.cfg.MixupAlpha)
 		}
 	}
 	b.Step, b.Offset = int(m.step), m.offset
@@ -143,7 +144,7 @@ func (m *trainMaker) picture(l *Loader, w *worker, dst []float32, index int32, p
 	if pic.prepared {
 		steps = steps[m.fixed:]
 	}
-	w.rng.at(m.cfg.Seed, streamAugment, position)
+	w.rng.At(m.cfg.Seed, counter.Augment, position)
 	v, err := steps.apply(wholeOf(pic.Image), w)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", l.examples[used].Path, err)

@@ -1,4 +1,4 @@
-package data_test
+package batch_test
 
 import (
 	"bytes"
@@ -20,6 +20,7 @@ import (
 	"testing/fstest"
 	"testing/synctest"
 
+	"github.com/bigtransfer/bit/batch"
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/internal/fixture"
@@ -82,7 +83,7 @@ type copied struct {
 	Lambda            float64
 }
 
-func copyOf(b *data.Batch) copied {
+func copyOf(b *batch.Batch) copied {
 	return copied{b.Step, b.Offset, b.Last, slices.Clone(b.X), slices.Clone(b.Labels), slices.Clone(b.MixLabels),
 		slices.Clone(b.Index), b.Lambda}
 }
@@ -94,9 +95,9 @@ func (c copied) equal(d copied) bool {
 }
 
 // batches returns the first n batches of a training loader.
-func batches(t testing.TB, cfg data.TrainConfig, n int) []copied {
+func batches(t testing.TB, cfg batch.TrainConfig, n int) []copied {
 	t.Helper()
-	l, err := data.NewTrainLoader(cfg)
+	l, err := batch.NewTrainLoader(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,14 +117,14 @@ func batches(t testing.TB, cfg data.TrainConfig, n int) []copied {
 }
 
 // recipes are the augmentations of fine-tuning and of upstream training, with mixup.
-func recipes(t testing.TB) map[string]data.TrainConfig {
+func recipes(t testing.TB) map[string]batch.TrainConfig {
 	fsys, examples := noise(t, 23, 4)
-	cfg := data.TrainConfig{FS: fsys, Examples: examples, Batch: 10, MixupAlpha: 0.1, Seed: 3}
+	cfg := batch.TrainConfig{Source: data.Files{FS: fsys}, Examples: examples, Batch: 10, MixupAlpha: 0.1, Seed: 3}
 	tuning, upstream, shrinking := cfg, cfg, cfg
-	tuning.Pipeline = data.Pipeline{data.Resize{Size: 40}, data.RandomCrop{Size: 32}, data.FlipLR{}}
-	upstream.Pipeline = data.Pipeline{data.InceptionCrop{Size: 24}, data.FlipLR{}}
-	shrinking.Pipeline = data.Pipeline{data.Resize{Size: 20}, data.RandomCrop{Size: 16}, data.FlipLR{}}
-	return map[string]data.TrainConfig{"resize and crop": tuning, "inception crop": upstream, "shrinking": shrinking}
+	tuning.Pipeline = batch.Pipeline{batch.Resize{Size: 40}, batch.RandomCrop{Size: 32}, batch.FlipLR{}}
+	upstream.Pipeline = batch.Pipeline{batch.InceptionCrop{Size: 24}, batch.FlipLR{}}
+	shrinking.Pipeline = batch.Pipeline{batch.Resize{Size: 20}, batch.RandomCrop{Size: 16}, batch.FlipLR{}}
+	return map[string]batch.TrainConfig{"resize and crop": tuning, "inception crop": upstream, "shrinking": shrinking}
 }
 
 // Batches are the same bits for any number of workers, with and without a cache of any size, and when a run resumes.
@@ -135,7 +136,7 @@ func TestTrainLoaderDeterminism(t *testing.T) {
 			if want[0].equal(want[1]) || slices.Equal(want[0].X, want[1].X) {
 				t.Fatal("different steps have the same batch")
 			}
-			check := func(what string, cfg data.TrainConfig, from int) {
+			check := func(what string, cfg batch.TrainConfig, from int) {
 				t.Helper()
 				for i, got := range batches(t, cfg, len(want)-from) {
 					if !got.equal(want[from+i]) {
@@ -150,10 +151,10 @@ func TestTrainLoaderDeterminism(t *testing.T) {
 				check(fmt.Sprint("from step ", start), cfg, start)
 			}
 			cfg.Start = 0
-			cfg.Cache = data.NewCache(len(cfg.Examples), 1<<20)
+			cfg.Cache = batch.NewCache(len(cfg.Examples), 1<<20)
 			check("empty cache", cfg, 0)
 			check("filled cache", cfg, 0)
-			cfg.Cache = data.NewCache(len(cfg.Examples), 5000)
+			cfg.Cache = batch.NewCache(len(cfg.Examples), 5000)
 			check("small cache", cfg, 0)
 			cfg.Seed++
 			if got := batches(t, cfg, 1); slices.Equal(got[0].X, want[0].X) {
@@ -189,11 +190,11 @@ func TestTrainLoaderMicroBatches(t *testing.T) {
 
 // The stream of examples is one permutation of all after the other, also where a batch holds several.
 func TestTrainLoaderEpochs(t *testing.T) {
-	for _, batch := range []int{1, 3, 5, 7, 12, 25} {
+	for _, rows := range []int{1, 3, 5, 7, 12, 25} {
 		fsys, examples := flat(t, 0, 1, 1, 0, 2)
-		cfg := data.TrainConfig{FS: fsys, Examples: examples, Batch: batch, Seed: 1, Pipeline: data.Pipeline{data.Resize{Size: 4}}}
+		cfg := batch.TrainConfig{Source: data.Files{FS: fsys}, Examples: examples, Batch: rows, Seed: 1, Pipeline: batch.Pipeline{batch.Resize{Size: 4}}}
 		var stream []int32
-		for _, b := range batches(t, cfg, 105/batch) {
+		for _, b := range batches(t, cfg, 105/rows) {
 			for i, index := range b.Index {
 				if int(b.Labels[i]) != examples[index].Label {
 					t.Fatalf("example %d has the label %d, want %d", index, b.Labels[i], examples[index].Label)
@@ -212,11 +213,11 @@ func TestTrainLoaderEpochs(t *testing.T) {
 			orders[fmt.Sprint(epoch)] = true
 			sorted := slices.Sorted(slices.Values(epoch))
 			if !slices.Equal(sorted, []int32{0, 1, 2, 3, 4}) {
-				t.Fatalf("batches of %d: an epoch holds %v", batch, epoch)
+				t.Fatalf("batches of %d: an epoch holds %v", rows, epoch)
 			}
 		}
 		if len(orders) < 5 {
-			t.Errorf("batches of %d: only %d orders in %d epochs", batch, len(orders), len(stream)/5)
+			t.Errorf("batches of %d: only %d orders in %d epochs", rows, len(orders), len(stream)/5)
 		}
 	}
 }
@@ -225,7 +226,7 @@ func TestTrainLoaderEpochs(t *testing.T) {
 func TestTrainLoaderMixup(t *testing.T) {
 	labels := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}
 	fsys, examples := flat(t, labels...) // label and colour name the example
-	cfg := data.TrainConfig{FS: fsys, Examples: examples, Batch: 8, Seed: 5, MixupAlpha: 1, Pipeline: data.Pipeline{data.Resize{Size: 2}}}
+	cfg := batch.TrainConfig{Source: data.Files{FS: fsys}, Examples: examples, Batch: 8, Seed: 5, MixupAlpha: 1, Pipeline: batch.Pipeline{batch.Resize{Size: 2}}}
 	lambdas := map[float64]bool{}
 	for _, b := range batches(t, cfg, 20) {
 		lambdas[b.Lambda] = true
@@ -259,8 +260,8 @@ func TestLoaderBrokenPictures(t *testing.T) {
 	fsys, examples := flat(t, 0, 0, 0, 1, 1, 1)
 	fsys["001.png"] = &fstest.MapFile{Data: []byte("not a picture")}
 	fsys["005.png"] = &fstest.MapFile{Data: fsys["005.png"].Data[:40]}
-	cfg := data.TrainConfig{FS: fsys, Examples: examples, Batch: 6, Pipeline: data.Pipeline{data.Resize{Size: 2}}}
-	l, err := data.NewTrainLoader(cfg)
+	cfg := batch.TrainConfig{Source: data.Files{FS: fsys}, Examples: examples, Batch: 6, Pipeline: batch.Pipeline{batch.Resize{Size: 2}}}
+	l, err := batch.NewTrainLoader(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +283,7 @@ func TestLoaderBrokenPictures(t *testing.T) {
 	}
 	checkSkipped(t, l.Skipped())
 
-	e, err := data.NewEvalLoader(data.EvalConfig{FS: fsys, Examples: examples, Processor: imaging.Squash(2, imaging.Bilinear), Batch: 2})
+	e, err := batch.NewEvalLoader(batch.EvalConfig{Source: data.Files{FS: fsys}, Examples: examples, Processor: imaging.Squash(2, imaging.Bilinear), Batch: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,7 +325,7 @@ func TestEvalLoaderAllBroken(t *testing.T) {
 	for _, path := range []string{"000.png", "001.png"} {
 		fsys[path] = &fstest.MapFile{}
 	}
-	l, err := data.NewEvalLoader(data.EvalConfig{FS: fsys, Examples: examples, Processor: imaging.Squash(2, imaging.Bilinear), Batch: 2})
+	l, err := batch.NewEvalLoader(batch.EvalConfig{Source: data.Files{FS: fsys}, Examples: examples, Processor: imaging.Squash(2, imaging.Bilinear), Batch: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,39 +343,39 @@ func TestEvalLoaderAllBroken(t *testing.T) {
 
 func TestTrainLoaderErrors(t *testing.T) {
 	fsys, examples := flat(t, 0, 1, 1)
-	good := data.TrainConfig{FS: fsys, Examples: examples, Batch: 3, Pipeline: data.Pipeline{data.Resize{Size: 2}}}
+	good := batch.TrainConfig{Source: data.Files{FS: fsys}, Examples: examples, Batch: 3, Pipeline: batch.Pipeline{batch.Resize{Size: 2}}}
 	for _, test := range []struct {
-		change func(*data.TrainConfig)
+		change func(*batch.TrainConfig)
 		want   string
 	}{
-		{func(c *data.TrainConfig) { c.Batch = 0 }, "at least 1"},
-		{func(c *data.TrainConfig) { c.MicroBatch = -1 }, "micro-batches"},
-		{func(c *data.TrainConfig) { c.Start = -1 }, "first step"},
-		{func(c *data.TrainConfig) { c.MixupAlpha = math.NaN() }, "alpha"},
-		{func(c *data.TrainConfig) { c.Examples = nil }, "no images"},
-		{func(c *data.TrainConfig) { c.Pipeline = data.Pipeline{data.FlipLR{}} }, "flip_lr"},
-		{func(c *data.TrainConfig) { c.Cache = data.NewCache(2, 1000) }, "for 2 examples, expected 3"},
+		{func(c *batch.TrainConfig) { c.Batch = 0 }, "at least 1"},
+		{func(c *batch.TrainConfig) { c.MicroBatch = -1 }, "micro-batches"},
+		{func(c *batch.TrainConfig) { c.Start = -1 }, "first step"},
+		{func(c *batch.TrainConfig) { c.MixupAlpha = math.NaN() }, "alpha"},
+		{func(c *batch.TrainConfig) { c.Examples = nil }, "no images"},
+		{func(c *batch.TrainConfig) { c.Pipeline = batch.Pipeline{batch.FlipLR{}} }, "flip_lr"},
+		{func(c *batch.TrainConfig) { c.Cache = batch.NewCache(2, 1000) }, "for 2 examples, expected 3"},
 	} {
 		cfg := good
 		test.change(&cfg)
-		if _, err := data.NewTrainLoader(cfg); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := batch.NewTrainLoader(cfg); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("got %v, want an error with %q", err, test.want)
 		}
 	}
 	for _, test := range []struct {
 		name   string
-		change func(fstest.MapFS, *data.TrainConfig)
+		change func(fstest.MapFS, *batch.TrainConfig)
 		want   string
 	}{
-		{"class broken", func(f fstest.MapFS, c *data.TrainConfig) { f["000.png"] = &fstest.MapFile{} }, "000.png"},
-		{"file gone", func(f fstest.MapFS, c *data.TrainConfig) { delete(f, "001.png") }, "001.png"},
-		{"crop too large", func(f fstest.MapFS, c *data.TrainConfig) { c.Pipeline = data.Pipeline{data.RandomCrop{Size: 10}} }, "found 9 by 9"},
+		{"class broken", func(f fstest.MapFS, c *batch.TrainConfig) { f["000.png"] = &fstest.MapFile{} }, "000.png"},
+		{"file gone", func(f fstest.MapFS, c *batch.TrainConfig) { delete(f, "001.png") }, "001.png"},
+		{"crop too large", func(f fstest.MapFS, c *batch.TrainConfig) { c.Pipeline = batch.Pipeline{batch.RandomCrop{Size: 10}} }, "found 9 by 9"},
 	} {
 		fsys, examples := flat(t, 0, 1, 1)
 		cfg := good
-		cfg.FS, cfg.Examples = fsys, examples
+		cfg.Source, cfg.Examples = data.Files{FS: fsys}, examples
 		test.change(fsys, &cfg)
-		l, err := data.NewTrainLoader(cfg)
+		l, err := batch.NewTrainLoader(cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -403,7 +404,7 @@ func TestLoaderCancel(t *testing.T) {
 	fsys, examples := flat(t, 0, 1)
 	synctest.Test(t, func(t *testing.T) {
 		slow := stalled{fsys, make(chan struct{})}
-		l, err := data.NewTrainLoader(data.TrainConfig{FS: slow, Examples: examples, Batch: 2, Workers: 2, Pipeline: data.Pipeline{data.Resize{Size: 2}}})
+		l, err := batch.NewTrainLoader(batch.TrainConfig{Source: data.Files{FS: slow}, Examples: examples, Batch: 2, Workers: 2, Pipeline: batch.Pipeline{batch.Resize{Size: 2}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -423,7 +424,7 @@ func TestLoaderCancel(t *testing.T) {
 		}
 		l.Close()
 		l.Close()
-		if _, err := l.Next(t.Context()); !errors.Is(err, data.ErrClosed) {
+		if _, err := l.Next(t.Context()); !errors.Is(err, batch.ErrClosed) {
 			t.Errorf("got %v, want ErrClosed", err)
 		}
 	})
@@ -437,10 +438,10 @@ func TestEvalLoader(t *testing.T) {
 		"shrink":      imaging.Squash(16, imaging.Bicubic),
 		"center crop": imaging.DefaultProcessor(),
 	} {
-		for _, cache := range []*data.Cache{nil, data.NewCache(11, 1<<20)} {
+		for _, cache := range []*batch.Cache{nil, batch.NewCache(11, 1<<20)} {
 			for range 2 { // the second time from the cache
 				n := 0
-				l, err := data.NewEvalLoader(data.EvalConfig{FS: fsys, Examples: examples, Processor: p, Batch: 4, Cache: cache})
+				l, err := batch.NewEvalLoader(batch.EvalConfig{Source: data.Files{FS: fsys}, Examples: examples, Processor: p, Batch: 4, Cache: cache})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -491,11 +492,11 @@ func TestEvalLoaderErrors(t *testing.T) {
 	fsys, examples := flat(t, 0)
 	uncropped := imaging.DefaultProcessor()
 	uncropped.DoCenterCrop = false
-	if _, err := data.NewEvalLoader(data.EvalConfig{FS: fsys, Examples: examples, Processor: uncropped, Batch: 1}); err == nil ||
+	if _, err := batch.NewEvalLoader(batch.EvalConfig{Source: data.Files{FS: fsys}, Examples: examples, Processor: uncropped, Batch: 1}); err == nil ||
 		!strings.Contains(err.Error(), "one size") {
 		t.Errorf("got %v, want an error about sizes", err)
 	}
-	if _, err := data.NewEvalLoader(data.EvalConfig{FS: fsys, Examples: examples, Processor: imaging.DefaultProcessor()}); err == nil {
+	if _, err := batch.NewEvalLoader(batch.EvalConfig{Source: data.Files{FS: fsys}, Examples: examples, Processor: imaging.DefaultProcessor()}); err == nil {
 		t.Error("no error for batches of 0")
 	}
 }
@@ -504,8 +505,8 @@ func TestEvalLoaderErrors(t *testing.T) {
 func TestTrainLoaderAllocations(t *testing.T) {
 	for name, cfg := range recipes(t) {
 		cfg.Workers = 2
-		cfg.Cache = data.NewCache(len(cfg.Examples), 1<<20)
-		l, err := data.NewTrainLoader(cfg)
+		cfg.Cache = batch.NewCache(len(cfg.Examples), 1<<20)
+		l, err := batch.NewTrainLoader(cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -535,7 +536,7 @@ func TestTrainLoaderCIFAR10Mini(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := data.TrainConfig{FS: d.FS, Examples: d.Train, Batch: 400, Pipeline: data.Pipeline{data.Resize{Size: 40}, data.RandomCrop{Size: 32}, data.FlipLR{}}}
+	cfg := batch.TrainConfig{Source: d.Source, Examples: d.Train, Batch: 400, Pipeline: batch.Pipeline{batch.Resize{Size: 40}, batch.RandomCrop{Size: 32}, batch.FlipLR{}}}
 	b := batches(t, cfg, 1)[0]
 	counts := make([]int, 10)
 	for _, label := range b.Labels {
@@ -563,32 +564,33 @@ func TestTrainLoaderCIFAR10Mini(t *testing.T) {
 func BenchmarkTrainLoader(b *testing.B) {
 	for _, bench := range []struct {
 		name     string
-		pipeline data.Pipeline
+		pipeline batch.Pipeline
 		alpha    float64
 	}{
-		{"inception64", data.Pipeline{data.InceptionCrop{Size: 64}, data.FlipLR{}}, 0},
-		{"inception64-mixup", data.Pipeline{data.InceptionCrop{Size: 64}, data.FlipLR{}}, 0.1},
-		{"crop56", data.Pipeline{data.RandomCrop{Size: 56}, data.FlipLR{}}, 0},
-		{"resize160-crop128", data.Pipeline{data.Resize{Size: 160}, data.RandomCrop{Size: 128}, data.FlipLR{}}, 0},
+		{"inception64", batch.Pipeline{batch.InceptionCrop{Size: 64}, batch.FlipLR{}}, 0},
+		{"inception64-mixup", batch.Pipeline{batch.InceptionCrop{Size: 64}, batch.FlipLR{}}, 0.1},
+		{"crop56", batch.Pipeline{batch.RandomCrop{Size: 56}, batch.FlipLR{}}, 0},
+		{"resize160-crop128", batch.Pipeline{batch.Resize{Size: 160}, batch.RandomCrop{Size: 128}, batch.FlipLR{}}, 0},
 	} {
 		for _, cached := range []bool{true, false} {
 			b.Run(fmt.Sprintf("pipeline=%s/cached=%v", bench.name, cached), func(b *testing.B) {
-				var fsys fs.FS
+				var source data.Source
 				var examples []data.Example
 				if dir := os.Getenv("BIT_DATA"); dir != "" {
 					d, err := data.Open(dir)
 					if err != nil {
 						b.Fatal(err)
 					}
-					fsys, examples = d.FS, d.Train[:2000]
+					source, examples = d.Source, d.Train[:2000]
 				} else {
-					fsys, examples = squares(b, 50, 64)
+					fsys, noise := squares(b, 50, 64)
+					source, examples = data.Files{FS: fsys}, noise
 				}
-				cfg := data.TrainConfig{FS: fsys, Examples: examples, Batch: 64, Workers: 1, Pipeline: bench.pipeline, MixupAlpha: bench.alpha}
+				cfg := batch.TrainConfig{Source: source, Examples: examples, Batch: 64, Workers: 1, Pipeline: bench.pipeline, MixupAlpha: bench.alpha}
 				if cached {
-					cfg.Cache = data.NewCache(len(examples), 1<<30)
+					cfg.Cache = batch.NewCache(len(examples), 1<<30)
 				}
-				l, err := data.NewTrainLoader(cfg)
+				l, err := batch.NewTrainLoader(cfg)
 				if err != nil {
 					b.Fatal(err)
 				}
