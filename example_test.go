@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/bigtransfer/bit"
+	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/transfer"
 	"github.com/bigtransfer/bit/weights"
 )
@@ -73,6 +74,36 @@ func ExampleClassifier_Features() {
 	fmt.Println(len(features), "vectors of", len(features[0]))
 	// Output:
 	// 2 vectors of 1024
+}
+
+// What in the picture makes it a tabby? The numbers sum to the logit.
+func ExampleClassifier_Explain() {
+	m, err := bit.OpenClassifier(context.Background(), "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	img, err := imaging.DecodeFile("examples/cat.jpg")
+	if err != nil {
+		log.Fatal(err)
+	}
+	tabby, err := m.Class("tabby")
+	if err != nil {
+		log.Fatal(err)
+	}
+	e, err := m.Explain(img, tabby)
+	if err != nil {
+		log.Fatal(err)
+	}
+	sum := e.Bias
+	for _, v := range e.Map {
+		sum += v
+	}
+	fmt.Printf("%s: %.2f is the sum of the bias and %d x %d positions, %.2f\n", e.Label, e.Logit, e.W, e.H, sum)
+	overlay := e.Overlay(img) // for png.Encode
+	fmt.Println("drawn on", overlay.Bounds().Dx(), "x", overlay.Bounds().Dy(), "pixels")
+	// Output:
+	// tabby, tabby cat: 3.91 is the sum of the bias and 2 x 2 positions, 3.91
+	// drawn on 451 x 300 pixels
 }
 
 // Teach the model two colours, save it, and use what was saved.

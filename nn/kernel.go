@@ -123,6 +123,18 @@ func (k *Kernel) packTask(_, i int) {
 	kernels.Affine(k.forward[n*k.depth():], panel, k.w[n:], k.Co, k.depth(), min(panel, k.Co-n), k.scale[n:], k.shift[n:], kernels.NoFloor)
 }
 
+// Filter returns the applied kernel of one output channel, [Kh,Kw,Ci]. Unlike the parameters, it is there in a frozen
+// kernel too.
+func (k *Kernel) Filter(co int) []float32 {
+	_, panel := kernels.Tile()
+	packed := k.forward[co/panel*panel*k.depth():]
+	filter := make([]float32, k.depth())
+	for r := range filter {
+		filter[r] = packed[r*panel+co%panel]
+	}
+	return filter
+}
+
 // phase is one class of input pixels in the gradient of a strided convolution: those at (offH + i·Stride,
 // offW + j·Stride). Each class is touched by its own few taps of the kernel, so that no product with zero is done.
 // Taps are ordered by the pixel of dy that they read: a row of them reads adjacent pixels.

@@ -104,6 +104,7 @@ HF_ENDPOINT and HF_HUB_OFFLINE, as Python's huggingface_hub does, and share its 
 		a.newFinetuneCommand(),
 		a.newPretrainCommand(),
 		a.newEvaluateCommand(),
+		a.newExplainCommand(),
 		a.newInfoCommand(),
 		a.newPullCommand(),
 		a.newModelsCommand(),
