@@ -11,7 +11,7 @@ import (
 // of this module.
 var floors = [][]string{
 	{"tensor", "internal/cpu", "internal/par", "internal/oracle", "internal/fixture", "internal/strictjson",
-		"internal/atomicfile", "internal/tfrecord", "internal/onnxruntime", "internal/hubtest", "internal/imagenet", "internal/torchfile/torchtest", "internal/counter", "examples"},
+		"internal/atomicfile", "internal/tfrecord", "internal/onnxruntime", "internal/hubtest", "internal/imagenet", "internal/torchfile/torchtest", "internal/counter", "examples", "internal/fuzztest"},
 	{"internal/kernels", "internal/safetensors"},
 	{"nn", "internal/torchfile", "internal/machine", "internal/jpeg"},
 	{"resnet", "imaging"},

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/bigtransfer/bit/internal/fuzztest"
 )
 
 // Whatever a reference is, what would be kept of it lies in the cache.
@@ -23,7 +25,9 @@ func FuzzParseRef(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		ref, err := c.ParseRef(s)
+		var ref Ref
+		var err error
+		fuzztest.Within(t, len(s), func() { ref, err = c.ParseRef(s) })
 		if err != nil {
 			return
 		}
@@ -57,7 +61,10 @@ func FuzzDescribe(f *testing.F) {
 	f.Add(`"../../x"`, "", "-1", int64(0))
 	f.Fuzz(func(t *testing.T, etag, linked, size string, length int64) {
 		h := http.Header{"Etag": {etag}, http.CanonicalHeaderKey(headerLinkedETag): {linked}, http.CanonicalHeaderKey(headerLinkedSize): {size}}
-		s, name, err := describe(h, length)
+		var s source
+		var name string
+		var err error
+		fuzztest.Within(t, len(etag)+len(linked)+len(size), func() { s, name, err = describe(h, length) })
 		if err != nil {
 			return
 		}
@@ -72,7 +79,9 @@ func FuzzShards(f *testing.F) {
 	f.Add([]byte(`{"weight_map":{"a":"model-00001-of-00002.safetensors"}}`))
 	f.Add([]byte(`{"weight_map":{"a":"../x","b":"a\\b","c":"/x"}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		files, err := shards(text)
+		var files []string
+		var err error
+		fuzztest.Within(t, len(text), func() { files, err = shards(text) })
 		if err != nil {
 			return
 		}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/bigtransfer/bit/internal/fuzztest"
 )
 
 // TestResizedSize has the examples of the reference processor, width x height to width x height.
@@ -297,7 +299,9 @@ func FuzzProcessorJSON(f *testing.F) {
 	f.Add([]byte(`{"size": 300, "crop_size": 280}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var p Processor
-		if json.Unmarshal(data, &p) != nil {
+		var err error
+		fuzztest.Within(t, len(data), func() { err = json.Unmarshal(data, &p) })
+		if err != nil {
 			return
 		}
 		if err := p.Validate(); err != nil {

@@ -5,10 +5,10 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"testing/fstest"
 
+	"github.com/bigtransfer/bit/internal/fuzztest"
 	"github.com/bigtransfer/bit/resnet"
 	"github.com/bigtransfer/bit/tensor"
 )
@@ -34,19 +34,6 @@ func smallNpz(t testing.TB) []byte {
 	return file
 }
 
-// within fails if f allocates more than twice the size of its input and some fixed room, which zip readers and
-// decompressors need.
-func within(t *testing.T, size int, f func()) {
-	t.Helper()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	if spent := after.TotalAlloc - before.TotalAlloc; spent > uint64(2*size)+64<<20 {
-		t.Errorf("%d bytes allocated for an input of %d", spent, size)
-	}
-}
-
 // whole fails unless a model that was opened without error has every parameter.
 func whole(t *testing.T, m *Model) {
 	t.Helper()
@@ -62,7 +49,7 @@ func FuzzNpz(f *testing.F) {
 	f.Add(zip64([]zipMember{{"resnet/head/conv2d/bias.npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", make([]byte, 8))}}, true))
 	f.Add([]byte("PK\x05\x06" + string(make([]byte, 18))))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		within(t, len(data), func() {
+		fuzztest.Within(t, len(data), func() {
 			if m, err := openBytes(data); err == nil {
 				whole(t, m)
 			}
@@ -76,7 +63,7 @@ func FuzzNpy(f *testing.F) {
 	f.Add(npy("{'descr': '|u1', 'fortran_order': False, 'shape': (2, 0, 3), }", nil))
 	f.Add([]byte("\x93NUMPY\x03\x00\x46\x00\x00\x00{'descr': '<f8', 'fortran_order': True, 'shape': (), }"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		within(t, len(data), func() {
+		fuzztest.Within(t, len(data), func() {
 			h, err := readNpyHeader(bytes.NewReader(data))
 			if err != nil {
 				return
@@ -117,7 +104,7 @@ func FuzzSafetensors(f *testing.F) {
 	f.Add(withHeader([]byte(`{"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}`), []byte{0, 0}))
 	f.Add(withHeader([]byte(`{"__metadata__":{"x":"y"},"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}`), make([]byte, 4)))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		within(t, len(data), func() {
+		fuzztest.Within(t, len(data), func() {
 			m, err := OpenFS(fstest.MapFS{configFile: {Data: saved[configFile]}, tensorsFile: {Data: data}}, ".")
 			if err == nil {
 				whole(t, m)
@@ -131,7 +118,7 @@ func FuzzConfig(f *testing.F) {
 	f.Add(saved[configFile])
 	f.Add([]byte(`{"model_type":"bit","depths":[1,2],"hidden_sizes":[16,24],"embedding_size":6,"num_groups":2,"num_channels":1}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		within(t, len(data), func() {
+		fuzztest.Within(t, len(data), func() {
 			m, err := OpenFS(fstest.MapFS{configFile: {Data: data}, tensorsFile: {Data: saved[tensorsFile]}}, ".")
 			if err == nil {
 				whole(t, m)
@@ -145,7 +132,7 @@ func FuzzTimmConfig(f *testing.F) {
 	f.Add([]byte(timmJSON))
 	f.Add([]byte(`{"architecture":"resnetv2_50x1_bit","bit_num_groups":8,"label_names":{"0":"a"},"pretrained_cfg":{"crop_mode":"squash","label_names":["b"],"label_descriptions":{"b":"c"}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		within(t, len(data)+len(tensors), func() {
+		fuzztest.Within(t, len(data)+len(tensors), func() {
 			m, err := OpenFS(fstest.MapFS{configFile: {Data: data}, tensorsFile: {Data: tensors}}, ".")
 			if err == nil {
 				whole(t, m)
@@ -165,7 +152,7 @@ func FuzzIndex(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		dir := maps.Clone(files)
 		dir[index] = &fstest.MapFile{Data: data}
-		within(t, len(data)+1<<20, func() {
+		fuzztest.Within(t, len(data)+1<<20, func() {
 			m, err := OpenFS(dir, ".")
 			if err == nil {
 				whole(t, m)

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bigtransfer/bit/internal/fuzztest"
 )
 
 // file puts a file together from a header and its data, with no help of the writer.
@@ -334,7 +336,9 @@ func FuzzReader(f *testing.F) {
 	f.Add(file(`{"a":{"dtype":"F16","shape":[2,0],"data_offsets":[0,0]},"b":{"dtype":"F16","shape":[],"data_offsets":[0,2]}}`, 0, 0x3e))
 	f.Add(file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 0, 0, 0xc0, 0x3f))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		file, err := newReader(content)
+		var file *Reader
+		var err error
+		fuzztest.Within(t, len(content), func() { file, err = newReader(content) })
 		if err != nil || file.Check() != nil {
 			return
 		}
