@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"time"
 )
 
 // source is a file to download and what is known of it before.
@@ -126,19 +125,10 @@ func (d *download) run(ctx context.Context) error {
 	})
 }
 
-var errStalled = errors.New("no data arrives")
-
 // once sends one request for the rest of the file.
 func (d *download) once(ctx context.Context) error {
-	stall := d.c.stall
-	if stall == 0 {
-		stall = patience
-	}
-	outer := ctx
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	watchdog := time.AfterFunc(stall, func() { cancel(errStalled) })
-	defer watchdog.Stop()
+	ctx, watchdog := d.c.watch(ctx)
+	defer watchdog.stop()
 
 	if d.n > 0 && d.etag == "" && len(d.sums) == 0 { // nothing would tell that the rest is of another version
 		if err := d.reset(); err != nil {
@@ -152,19 +142,9 @@ func (d *download) once(ctx context.Context) error {
 			header.Set("If-Range", d.etag)
 		}
 	}
-	broken := func(err error) error {
-		switch {
-		case outer.Err() != nil:
-			return context.Cause(outer)
-		case errors.Is(context.Cause(ctx), errStalled):
-			return &transientError{error: fmt.Errorf("%w: no data for %v", ErrUnreachable, stall)}
-		default:
-			return err
-		}
-	}
 	resp, err := d.c.do(ctx, http.MethodGet, d.url, header, true)
 	if err != nil {
-		return broken(err)
+		return watchdog.reason(err)
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
@@ -196,7 +176,7 @@ func (d *download) once(ctx context.Context) error {
 	for {
 		n, err := resp.Body.Read(buf)
 		if n > 0 {
-			watchdog.Reset(stall)
+			watchdog.fed()
 			if d.size >= 0 && d.n+int64(n) > d.size {
 				return fmt.Errorf("%w: more than %d bytes", ErrCorrupt, d.size)
 			}
@@ -215,7 +195,7 @@ func (d *download) once(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			return broken(&transientError{error: fmt.Errorf("%w: the connection was cut after %d of %d bytes (%w)", ErrUnreachable, d.n, total, err)})
+			return watchdog.reason(&transientError{error: fmt.Errorf("%w: the connection was cut after %d of %d bytes (%w)", ErrUnreachable, d.n, total, err)})
 		}
 	}
 }

@@ -32,7 +32,9 @@ func (e *Error) Unwrap() error { return e.Err }
 // fail describes a failure with advice for the kind of reference.
 func (c *Client) fail(ref Ref, url string, err error) error {
 	e := &Error{Ref: ref, URL: url, Err: err}
-	if ref.Repo != "" {
+	if ref.Dataset {
+		e.ByHand = "save its files in a folder and name that folder"
+	} else if ref.Repo != "" {
 		e.ByHand = "put the repository's config.json, model.safetensors and preprocessor_config.json into a folder and name that folder"
 	} else if path, bad := c.assetPath(url); bad == nil {
 		e.ByHand = fmt.Sprintf("save that file as %s, or anywhere and give its path", path)

@@ -17,7 +17,7 @@ import (
 
 // answers makes the server refuse the first n requests for a path that contains part; -1 refuses all.
 func answers(s *hubtest.Server, part string, n, status int, header ...string) {
-	s.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
+	s.SetIntercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if n == 0 || !strings.Contains(r.URL.Path, part) {
 			return false
 		}
@@ -27,7 +27,7 @@ func answers(s *hubtest.Server, part string, n, status int, header ...string) {
 		}
 		w.WriteHeader(status)
 		return true
-	}
+	})
 }
 
 // Every failure is one sentence that says what was looked for, where, what came of it and what to do by hand.
@@ -143,12 +143,12 @@ func TestCutConnection(t *testing.T) {
 		s := standIn(t)
 		content := largeRepo(s)
 		s.AddObject("BiT-M-R50x1.npz", content)
-		s.Body = func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+		s.SetBody(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 			if r.Method == http.MethodHead {
 				return w
 			}
 			return &hubtest.Cut{ResponseWriter: w, Left: len(content)/8 + 1}
-		}
+		})
 		c := client(t, s)
 		var last Progress
 		c.Progress = func(p Progress) {
@@ -179,12 +179,12 @@ func TestCutConnection(t *testing.T) {
 	}
 	// One that breaks at once, always, does not.
 	s := standIn(t)
-	s.Body = func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	s.SetBody(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 		if r.Method == http.MethodHead {
 			return w
 		}
 		return &hubtest.Cut{ResponseWriter: w}
-	}
+	})
 	if _, err := pull(t, client(t, s), "BiT-M-R50x1"); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "5 attempts") {
 		t.Errorf("always cut: %v", err)
 	}
@@ -194,7 +194,7 @@ func TestCutConnection(t *testing.T) {
 func TestStall(t *testing.T) {
 	s := standIn(t)
 	release := make(chan struct{})
-	s.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
+	s.SetIntercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodHead {
 			return false
 		}
@@ -202,7 +202,7 @@ func TestStall(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-release
 		return true
-	}
+	})
 	defer close(release)
 	c := client(t, s)
 	c.stall = 50 * time.Millisecond
@@ -236,7 +236,7 @@ func TestLies(t *testing.T) {
 	}
 	for _, ref := range []string{testRepo, "BiT-M-R50x1"} {
 		s := standIn(t)
-		s.Body = lie(flip)
+		s.SetBody(lie(flip))
 		c := client(t, s)
 		path, err := pull(t, c, ref)
 		if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "want ") {
@@ -246,7 +246,7 @@ func TestLies(t *testing.T) {
 		if got, err := c.Cached(r); err == nil {
 			t.Errorf("%s: cached at %s", ref, got)
 		}
-		s.Body = nil
+		s.SetBody(nil)
 		mustPull(t, c, ref)
 		noPartials(t, filepath.Dir(c.Cache))
 	}
@@ -284,7 +284,7 @@ func TestLies(t *testing.T) {
 	} {
 		s := standIn(t)
 		largeRepo(s)
-		s.Intercept = intercept
+		s.SetIntercept(intercept)
 		c := client(t, s)
 		blobs := filepath.Join(c.Cache, "models--org--large", "blobs")
 		if err := os.MkdirAll(blobs, 0o777); err != nil {
@@ -317,12 +317,12 @@ func TestNewVersionIsNotContinued(t *testing.T) {
 	s := standIn(t)
 	first := largeRepo(s)
 	s.AddObject("BiT-M-R50x1.npz", first)
-	s.Body = func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	s.SetBody(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 		if r.Method == http.MethodHead {
 			return w
 		}
 		return &hubtest.Cut{ResponseWriter: w, Left: 1 << 20}
-	}
+	})
 	c := client(t, s)
 	stop := errors.New("stop")
 	c.wait = func(context.Context, time.Duration) error { return stop }
@@ -332,7 +332,7 @@ func TestNewVersionIsNotContinued(t *testing.T) {
 	second := bytes.Clone(first)
 	second[10] ^= 1
 	s.AddObject("BiT-M-R50x1.npz", second)
-	s.Body = nil
+	s.SetBody(nil)
 	if got := read(t, mustPull(t, c, "BiT-M-R50x1")); !bytes.Equal(got, second) {
 		t.Error("the file is not the new version")
 	}
@@ -348,7 +348,7 @@ func TestUnknownSize(t *testing.T) {
 	s := standIn(t)
 	content := largeRepo(s)
 	cuts := 2
-	s.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
+	s.SetIntercept(func(w http.ResponseWriter, r *http.Request) bool {
 		w.(http.Flusher).Flush() // so that there is no Content-Length
 		if r.Method == http.MethodGet {
 			if cuts--; cuts >= 0 {
@@ -357,7 +357,7 @@ func TestUnknownSize(t *testing.T) {
 			w.Write(content)
 		}
 		return true
-	}
+	})
 	c := client(t, s)
 	address := s.BucketURL() + "/some.npz"
 	for range 2 {
@@ -385,7 +385,7 @@ func TestRangeThatWasNotAskedFor(t *testing.T) {
 	s := standIn(t)
 	content := []byte("0123456789")
 	first, offset := true, 4
-	s.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
+	s.SetIntercept(func(w http.ResponseWriter, r *http.Request) bool {
 		w.Header().Set("ETag", `"v1"`)
 		w.Header().Set("Content-Length", "10")
 		switch {
@@ -402,7 +402,7 @@ func TestRangeThatWasNotAskedFor(t *testing.T) {
 			w.Write(content)
 		}
 		return true
-	}
+	})
 	if path, err := pull(t, client(t, s), s.BucketURL()+"/x.npz"); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("bytes 4 to 8 in place of 5 to 9: %s, %v", path, err)
 	}

@@ -32,7 +32,7 @@ func FuzzParseRef(f *testing.F) {
 			return
 		}
 		if ref.Repo != "" {
-			folder := c.repoFolder(ref.Repo)
+			folder := c.repository(ref).folder()
 			inside(t, c.Cache, folder)
 			inside(t, filepath.Join(folder, "refs"), filepath.Join(folder, "refs", filepath.FromSlash(ref.Revision)))
 		} else {
@@ -50,6 +50,34 @@ func FuzzParseRef(f *testing.F) {
 		}
 		if _, err := c.Cached(ref); err == nil {
 			t.Errorf("%q is cached in an empty cache", s)
+		}
+	})
+}
+
+// Whatever a data set's reference is, what would be kept of it lies in the cache.
+func FuzzParseDataset(f *testing.F) {
+	for _, s := range []string{
+		"hf://datasets/org/cats", "hf://datasets/org/cats@refs/pr/1/a/b", "hf://datasets/org/cats@a%2Fb/c", "hf://datasets/a/b@..%2Fx", "hf://datasets/a/b/../x",
+		"https://huggingface.co/datasets/org/cats/blob/v1/data/a%20b.jpeg",
+	} {
+		f.Add(s)
+	}
+	root := f.TempDir()
+	c := &Client{Cache: root, Endpoint: DefaultEndpoint, Offline: true}
+	f.Fuzz(func(t *testing.T, s string) {
+		var ref Ref
+		var err error
+		fuzztest.Within(t, len(s), func() { ref, err = c.ParseDataset(s) })
+		if err != nil {
+			return
+		}
+		for _, path := range []string{c.repository(ref).folderName(), ref.Revision, ref.Path} {
+			if path != "" && !filepath.IsLocal(filepath.FromSlash(path)) {
+				t.Errorf("%q: %q leads elsewhere", s, path)
+			}
+		}
+		if again, err := c.ParseDataset(ref.String()); err != nil || again != ref {
+			t.Errorf("%q is %+v, read again %+v, %v", s, ref, again, err)
 		}
 	})
 }

@@ -204,8 +204,8 @@ func (c *Client) head(ctx context.Context, address string, abroad bool) (header 
 	return header, size, err
 }
 
-// getJSON returns the body of an answer that is not a file.
-func (c *Client) getJSON(ctx context.Context, address string) (body []byte, err error) {
+// getJSON returns the body and header of an answer that is not a file.
+func (c *Client) getJSON(ctx context.Context, address string) (body []byte, header http.Header, err error) {
 	err = c.retry(ctx, func() (bool, error) {
 		resp, err := c.do(ctx, http.MethodGet, address, nil, true)
 		if err != nil {
@@ -219,7 +219,8 @@ func (c *Client) getJSON(ctx context.Context, address string) (body []byte, err 
 		if err != nil {
 			return false, classify(err)
 		}
+		header = resp.Header
 		return true, nil
 	})
-	return body, err
+	return body, header, err
 }

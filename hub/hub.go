@@ -1,4 +1,4 @@
-// Package hub brings published models to this machine: repositories of a Hugging Face hub, the files of Google's bucket
+// Package hub brings published models and data sets to this machine: repositories of a Hugging Face hub, the files of Google's bucket
 // that big_transfer lists, and single files of https URLs.
 //
 // Repositories are kept in the cache that Python's huggingface_hub keeps, in its layout (blobs, refs, snapshots of

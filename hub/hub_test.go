@@ -350,9 +350,9 @@ func TestServerCannotEscape(t *testing.T) {
 		}
 	}
 	for name, prepare := range map[string]func(s *hubtest.Server){
-		"commit": func(s *hubtest.Server) { s.Intercept = info("../../../../evil") },
-		"tag":    func(s *hubtest.Server) { s.Intercept = tag(`"../../../evil"`) },
-		"no tag": func(s *hubtest.Server) { s.Intercept = tag("") },
+		"commit": func(s *hubtest.Server) { s.SetIntercept(info("../../../../evil")) },
+		"tag":    func(s *hubtest.Server) { s.SetIntercept(tag(`"../../../evil"`)) },
+		"no tag": func(s *hubtest.Server) { s.SetIntercept(tag("")) },
 		"shard": func(s *hubtest.Server) {
 			s.AddRepo(testRepo, &hubtest.Repo{Commit: testCommit, Revisions: []string{"main"}, Files: map[string][]byte{
 				configFile: []byte("{}"), tensorsFile + indexSuffix: index("../../../../evil"), "../../../../evil": []byte("x"),
@@ -436,7 +436,7 @@ func TestFilesWanted(t *testing.T) {
 // The token goes to the hub, and neither to the host that it redirects to nor to the bucket.
 func TestTokenStaysHome(t *testing.T) {
 	s := standIn(t)
-	s.Token = "hf_secret"
+	s.SetToken("hf_secret")
 	c := client(t, s)
 	if _, err := pull(t, c, testRepo); !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), "HF_TOKEN") {
 		t.Errorf("without a token: %v", err)
@@ -562,9 +562,9 @@ func largeRepo(s *hubtest.Server) []byte {
 
 // slowly makes a host send 64 KiB every few milliseconds.
 func slowly(s *hubtest.Server, pause time.Duration) {
-	s.Body = func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	s.SetBody(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 		return &hubtest.Slow{ResponseWriter: w, Piece: 64 << 10, Pause: pause}
-	}
+	})
 }
 
 // Of processes that want one file at a time one downloads it, and all find it.
@@ -655,7 +655,7 @@ func TestResumeAfterKill(t *testing.T) {
 		if kept < size || kept >= int64(len(content)) {
 			t.Fatalf("%d bytes were left", kept)
 		}
-		s.Body = nil
+		s.SetBody(nil)
 		before := len(s.Requests(nil))
 		out, err := process(t, s, home, ref).CombinedOutput()
 		if err != nil {

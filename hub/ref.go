@@ -10,10 +10,13 @@ import (
 	"strings"
 )
 
-// Ref names a published model: a repository of a hub, or a file.
+// Ref names something published: a model, which is a repository of a hub or a file, or a data set of a hub.
 type Ref struct {
 	Repo     string // "google/bit-50"; empty for a file
 	Revision string // branch, tag, "refs/pr/1" or commit of a repository
+
+	Dataset bool   // the repository is a data set
+	Path    string // a file or folder of a data set; empty for all of it
 
 	Entry *Entry // a file of Google's bucket
 	URL   string // any other file
@@ -30,6 +33,9 @@ const DefaultRevision = "main"
 func (c *Client) ParseRef(s string) (Ref, error) {
 	bad := func(format string, args ...any) (Ref, error) {
 		return Ref{}, fmt.Errorf("%q: %w", s, fmt.Errorf(format, args...))
+	}
+	if strings.HasPrefix(s, datasetScheme) {
+		return bad("a data set, want a model")
 	}
 	if strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://") {
 		if page, ok := c.repoPage(s); ok {
@@ -65,6 +71,8 @@ var released = regexp.MustCompile(`^(BiT-[SML]-)?R\d+x\d+(_\w+|-[\w-]+)?$`)
 // String returns the reference as it is typed.
 func (r Ref) String() string {
 	switch {
+	case r.Dataset:
+		return r.datasetString()
 	case r.Repo != "" && r.Revision != DefaultRevision:
 		return r.Repo + "@" + r.Revision
 	case r.Repo != "":
@@ -91,7 +99,7 @@ func (r Ref) urls(c *Client) []string {
 // at returns the first place to look at.
 func (r Ref) at(c *Client) string {
 	if r.Repo != "" {
-		return c.Endpoint + "/" + r.Repo
+		return c.repository(r).page()
 	}
 	return r.urls(c)[0]
 }

@@ -48,7 +48,7 @@ func (c *Client) Search(ctx context.Context, text string) ([]Found, error) {
 		if c.Offline {
 			return nil, fmt.Errorf("cannot search %s: %w", c.Endpoint, ErrOffline)
 		}
-		body, err := c.getJSON(ctx, address)
+		body, _, err := c.getJSON(ctx, address)
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}

@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -46,29 +45,16 @@ var (
 	blobName   = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._-]{0,127}$`)
 )
 
-// repoFolder is the folder of a repository in the cache (huggingface_hub file_download.py, repo_folder_name).
-func (c *Client) repoFolder(repo string) string {
-	return filepath.Join(c.Cache, repoFolderName(repo))
-}
-
-func repoFolderName(repo string) string { return "models--" + strings.ReplaceAll(repo, "/", "--") }
-
-// cachedSnapshot returns the folder of a complete snapshot.
+// cachedSnapshot returns the folder of a complete snapshot of a model.
 func (c *Client) cachedSnapshot(ref Ref) (string, error) {
-	folder := c.repoFolder(ref.Repo)
-	commit := ref.Revision
-	if !commitHash.MatchString(commit) {
-		text, err := os.ReadFile(filepath.Join(folder, "refs", filepath.FromSlash(ref.Revision)))
-		if err != nil {
-			return "", fmt.Errorf("%v is not cached: %w", ref, fs.ErrNotExist)
-		}
-		if commit = string(text); !commitHash.MatchString(commit) {
-			return "", fmt.Errorf("%s: revision %s is %.50q, want a commit: %w", folder, ref.Revision, commit, fs.ErrNotExist)
-		}
+	r := c.repository(ref)
+	commit, err := r.cachedCommit(ref.Revision)
+	if err != nil {
+		return "", err
 	}
-	snapshot := filepath.Join(folder, "snapshots", commit)
+	snapshot := r.snapshot(commit)
 	at := func(name string) string { return filepath.Join(snapshot, filepath.FromSlash(name)) }
-	_, err := wanted(func(name string) bool { return exists(at(name)) }, func(name string) ([]byte, error) { return os.ReadFile(at(name)) })
+	_, err = wanted(func(name string) bool { return exists(at(name)) }, func(name string) ([]byte, error) { return os.ReadFile(at(name)) })
 	if err != nil {
 		return "", fmt.Errorf("%s: %v: %w", snapshot, err, fs.ErrNotExist)
 	}
@@ -129,37 +115,21 @@ func shards(index []byte) ([]string, error) {
 	return slices.Compact(files), nil
 }
 
-// pullSnapshot downloads what is missing of a repository's revision.
+// pullSnapshot downloads what is missing of a model's revision.
 func (c *Client) pullSnapshot(ctx context.Context, ref Ref) (string, error) {
-	api := c.Endpoint + "/api/models/" + ref.Repo + "/revision/" + url.PathEscape(ref.Revision)
+	r := c.repository(ref)
 	fail := func(err error) (string, error) {
 		if ctx.Err() != nil {
 			return "", context.Cause(ctx)
 		}
-		return "", c.fail(ref, c.Endpoint+"/"+ref.Repo, err)
+		return "", c.fail(ref, r.page(), err)
 	}
-	body, err := c.getJSON(ctx, api)
+	info, err := r.describe(ctx, ref.Revision)
 	if err != nil {
 		return fail(err)
 	}
-	var info struct {
-		SHA      string `json:"sha"`
-		Siblings []struct {
-			Name string `json:"rfilename"`
-		} `json:"siblings"`
-	}
-	if err := json.Unmarshal(body, &info); err != nil {
-		return fail(fmt.Errorf("%w: %s is no description of a repository: %w", ErrCorrupt, api, err))
-	}
-	if !commitHash.MatchString(info.SHA) {
-		return fail(fmt.Errorf("%w: the repository's commit is %.50q", ErrCorrupt, info.SHA))
-	}
-	has := map[string]bool{}
-	for _, s := range info.Siblings {
-		has[s.Name] = true
-	}
-	files, err := wanted(func(name string) bool { return has[name] }, func(name string) ([]byte, error) {
-		path, err := c.pullBlob(ctx, ref.Repo, info.SHA, name)
+	files, err := wanted(func(name string) bool { return info.files[name] }, func(name string) ([]byte, error) {
+		path, err := r.pull(ctx, info.SHA, name)
 		if err != nil {
 			return nil, err
 		}
@@ -169,28 +139,15 @@ func (c *Client) pullSnapshot(ctx context.Context, ref Ref) (string, error) {
 		return fail(err)
 	}
 	for _, name := range files {
-		if _, err := c.pullBlob(ctx, ref.Repo, info.SHA, name); err != nil {
+		if _, err := r.pull(ctx, info.SHA, name); err != nil {
 			return fail(fmt.Errorf("%s: %w", name, err))
 		}
 	}
 	// Last, so that the revision never means a snapshot that is not complete.
-	folder := c.repoFolder(ref.Repo)
-	if err := writeRef(folder, ref.Revision, info.SHA); err != nil {
+	if err := r.writeRef(ref.Revision, info.SHA); err != nil {
 		return fail(err)
 	}
-	return filepath.Join(folder, "snapshots", info.SHA), nil
-}
-
-// writeRef notes the commit of a branch or tag, as huggingface_hub's _cache_commit_hash_for_specific_revision does.
-func writeRef(folder, revision, commit string) error {
-	if revision == commit {
-		return nil
-	}
-	path := filepath.Join(folder, "refs", filepath.FromSlash(revision))
-	if old, err := os.ReadFile(path); err == nil && string(old) == commit {
-		return nil
-	}
-	return writeFile(path, commit)
+	return r.snapshot(info.SHA), nil
 }
 
 // writeFile replaces a small file at once.
@@ -203,55 +160,6 @@ func writeFile(path, text string) error {
 		return err
 	}
 	return os.Rename(partial, path)
-}
-
-// pullBlob brings one file of a commit into the cache and returns its path in the snapshot.
-func (c *Client) pullBlob(ctx context.Context, repo, commit, name string) (string, error) {
-	folder := c.repoFolder(repo)
-	pointer := filepath.Join(folder, "snapshots", commit, filepath.FromSlash(name))
-	if exists(pointer) {
-		return pointer, nil
-	}
-	address := c.Endpoint + "/" + repo + "/resolve/" + commit + "/" + (&url.URL{Path: name}).EscapedPath()
-	// The answer that counts is the hub's, not that of the host of large files to which it redirects.
-	header, size, err := c.head(ctx, address, false)
-	if err != nil {
-		return "", err
-	}
-	b, etag, err := describe(header, size)
-	if err != nil {
-		return "", err
-	}
-	if got := header.Get(headerCommit); got != commit {
-		return "", fmt.Errorf("%w: the file is of commit %.50q, want %s", ErrCorrupt, got, commit)
-	}
-	b.name, b.url = name, address
-	blob := filepath.Join(folder, "blobs", etag)
-	for _, dir := range []string{filepath.Dir(blob), filepath.Dir(pointer)} {
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			return "", err
-		}
-	}
-	c.tagCache()
-	release, err := lock(ctx, filepath.Join(c.Cache, ".locks", repoFolderName(repo), etag+".lock"))
-	if err != nil {
-		return "", err
-	}
-	defer release()
-	if exists(pointer) {
-		return pointer, nil
-	}
-	fresh := !exists(blob)
-	if fresh {
-		partial := blob + ".incomplete"
-		if err := c.fetch(ctx, b, partial); err != nil {
-			return "", err
-		}
-		if err := os.Rename(partial, blob); err != nil {
-			return "", err
-		}
-	}
-	return pointer, c.point(blob, pointer, fresh)
 }
 
 // describe reads what the hub says of a file: its tag, which names the blob, its size, and the checksum that the tag is,
