@@ -11,16 +11,19 @@ import (
 // DType is the element type of a stored tensor, spelled as in a header.
 type DType string
 
-// The element types that are read. All become float32 in memory.
+// The element types that are read and written. [Decoder.Decode] makes float32 of all of them.
 const (
+	F64  DType = "F64"
 	F32  DType = "F32"
 	F16  DType = "F16"
 	BF16 DType = "BF16"
 )
 
-// Size returns the bytes of one element, or 0 for a type that is not one of the three.
+// Size returns the bytes of one element, or 0 for a type that is none of them.
 func (d DType) Size() int {
 	switch d {
+	case F64:
+		return 8
 	case F32:
 		return 4
 	case F16, BF16:
@@ -40,7 +43,7 @@ type Decoder struct {
 	raw   [piece]byte
 }
 
-// NewDecoder returns a decoder of the elements that r holds. dtype is one of the three.
+// NewDecoder returns a decoder of the elements that r holds. dtype is one of those above.
 func NewDecoder(r io.Reader, dtype DType) *Decoder {
 	if dtype.Size() == 0 {
 		panic(fmt.Sprintf("safetensors: no decoder of element type %q", dtype))
@@ -48,7 +51,7 @@ func NewDecoder(r io.Reader, dtype DType) *Decoder {
 	return &Decoder{r: r, dtype: dtype}
 }
 
-// Decode fills dst with the next elements. A stream that ends early is io.ErrUnexpectedEOF.
+// Decode fills dst with the next elements. Those of F64 are rounded to the nearest float32. A stream that ends early is io.ErrUnexpectedEOF.
 func (d *Decoder) Decode(dst []float32) error {
 	size := d.dtype.Size()
 	for len(dst) > 0 {
@@ -61,6 +64,10 @@ func (d *Decoder) Decode(dst []float32) error {
 			return err
 		}
 		switch d.dtype {
+		case F64:
+			for i := range n {
+				dst[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(raw[8*i:])))
+			}
 		case F32:
 			for i := range n {
 				dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
@@ -86,7 +93,7 @@ type Encoder struct {
 	raw   [piece]byte
 }
 
-// NewEncoder returns an encoder to w. dtype is one of the three.
+// NewEncoder returns an encoder to w. dtype is one of those above.
 func NewEncoder(w io.Writer, dtype DType) *Encoder {
 	if dtype.Size() == 0 {
 		panic(fmt.Sprintf("safetensors: no encoder of element type %q", dtype))
@@ -94,13 +101,17 @@ func NewEncoder(w io.Writer, dtype DType) *Encoder {
 	return &Encoder{w: w, dtype: dtype}
 }
 
-// Encode writes values. F32 keeps their bits; F16 and BF16 round to the nearest, of two the even one, and a value that has
+// Encode writes values. F32 and F64 keep their bits; F16 and BF16 round to the nearest, of two the even one, and a value that has
 // no finite nearest is a [Fault] of problem [ErrNotFinite] without a name.
 func (e *Encoder) Encode(values []float32) error {
 	size := e.dtype.Size()
 	for len(values) > 0 {
 		n := min(len(values), len(e.raw)/size)
 		switch e.dtype {
+		case F64:
+			for i, v := range values[:n] {
+				binary.LittleEndian.PutUint64(e.raw[8*i:], math.Float64bits(float64(v)))
+			}
 		case F32:
 			for i, v := range values[:n] {
 				binary.LittleEndian.PutUint32(e.raw[4*i:], math.Float32bits(v))

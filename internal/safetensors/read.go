@@ -161,7 +161,7 @@ func (f *Reader) place(size int64) error {
 		case !ok || n > math.MaxInt/4:
 			bad(ErrOffsets, "bytes %d to %d cannot hold that shape", t.from, t.to)
 		case t.DType.Size() == 0:
-			bad(ErrDType, "%s, want F32, F16 or BF16", t.DType)
+			bad(ErrDType, "%s, want F64, F32, F16 or BF16", t.DType)
 		case t.to > size:
 			bad(ErrTruncated, "bytes %d to %d, the file has %d bytes of data", t.from, t.to, size)
 		case t.to-t.from != want:

@@ -277,14 +277,14 @@ func TestWriteErrors(t *testing.T) {
 		tensors []Source
 		want    error
 	}{
-		"name twice":           {[]Source{{"a", F32, []int{1}, one}, {"a", F32, []int{1}, one}}, ErrDuplicate},
-		"name of the metadata": {[]Source{{"__metadata__", F32, []int{1}, one}}, ErrDuplicate},
-		"float64":              {[]Source{{"a", "F64", []int{1}, one}}, ErrDType},
-		"too few values":       {[]Source{{"a", F32, []int{2}, one}}, ErrOffsets},
-		"too many values":      {[]Source{{"a", F32, []int{0}, one}}, ErrOffsets},
-		"negative axis":        {[]Source{{"a", F32, []int{-1}, one}}, ErrOffsets},
-		"65520 as float16":     {[]Source{{"a", F16, []int{1}, Whole([]float32{65520})}}, ErrNotFinite},
-		"NaN as float16":       {[]Source{{"a", F16, []int{1}, Whole([]float32{float32(math.NaN())})}}, ErrNotFinite},
+		"name twice":           {[]Source{{"a", F32, []int{1}, one, nil}, {"a", F32, []int{1}, one, nil}}, ErrDuplicate},
+		"name of the metadata": {[]Source{{"__metadata__", F32, []int{1}, one, nil}}, ErrDuplicate},
+		"integers":             {[]Source{{"a", "I64", []int{1}, one, nil}}, ErrDType},
+		"too few values":       {[]Source{{"a", F32, []int{2}, one, nil}}, ErrOffsets},
+		"too many values":      {[]Source{{"a", F32, []int{0}, one, nil}}, ErrOffsets},
+		"negative axis":        {[]Source{{"a", F32, []int{-1}, one, nil}}, ErrOffsets},
+		"65520 as float16":     {[]Source{{"a", F16, []int{1}, Whole([]float32{65520}), nil}}, ErrNotFinite},
+		"NaN as float16":       {[]Source{{"a", F16, []int{1}, Whole([]float32{float32(math.NaN())}), nil}}, ErrNotFinite},
 	} {
 		for _, write := range []func(io.Writer, map[string]string, []Source) error{Write, WriteDigest} {
 			if err := write(io.Discard, nil, c.tensors); !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.tensors[0].Name) {
@@ -313,7 +313,7 @@ func TestBits(t *testing.T) {
 	}
 	want[0], want[1], want[2] = float32(math.Copysign(0, -1)), math.Float32frombits(0x7fc12345), float32(math.Inf(-1))
 	var out bytes.Buffer
-	if err := Write(&out, nil, []Source{{"a", F32, []int{len(want)}, Whole(want)}}); err != nil {
+	if err := Write(&out, nil, []Source{{Name: "a", DType: F32, Shape: []int{len(want)}, Values: Whole(want)}}); err != nil {
 		t.Fatal(err)
 	}
 	f, err := newReader(out.Bytes())
@@ -351,7 +351,7 @@ func FuzzReader(f *testing.F) {
 				t.Fatalf("tensor %q is not the bytes from %d on: %v", tensor.Name, at, err)
 			}
 			at += int64(len(raw))
-			again = append(again, Source{tensor.Name, F32, tensor.Shape, Whole(values(t, tensor))})
+			again = append(again, Source{Name: tensor.Name, DType: F32, Shape: tensor.Shape, Values: Whole(values(t, tensor))})
 		}
 		if at != int64(len(content)) {
 			t.Fatalf("%d bytes, the tensors end after %d", len(content), at)

@@ -26,11 +26,18 @@ type Source struct {
 	// Values yields the values in row-major order, in pieces of any size. A piece is valid until the next is asked for.
 	// With a digest the values are asked for twice.
 	Values iter.Seq[[]float32]
+	// Doubles is what Values is for a tensor of type F64 whose values are that; Values is then nil.
+	Doubles iter.Seq[[]float64]
 }
 
 // Whole yields all values at once, for [Source].Values.
 func Whole(values []float32) iter.Seq[[]float32] {
 	return func(yield func([]float32) bool) { yield(values) }
+}
+
+// WholeDoubles is [Whole] for [Source].Doubles.
+func WholeDoubles(values []float64) iter.Seq[[]float64] {
+	return func(yield func([]float64) bool) { yield(values) }
 }
 
 // Write writes a file of the tensors in the given order. A value that the element type cannot hold is a [Fault].
@@ -81,8 +88,10 @@ func header(metadata strictjson.Object, tensors []Source) ([]byte, error) {
 		switch {
 		case names[t.Name]:
 			return nil, fmt.Errorf("tensor %q: name %w", t.Name, ErrDuplicate)
+		case t.Doubles != nil && t.DType != F64:
+			return nil, &Fault{Name: t.Name, Problem: ErrDType, Shape: t.Shape, Detail: fmt.Sprintf("doubles are of type %s, not %q", F64, t.DType)}
 		case t.DType.Size() == 0:
-			return nil, &Fault{Name: t.Name, Problem: ErrDType, Shape: t.Shape, Detail: fmt.Sprintf("%q is not written, want F32, F16 or BF16", t.DType)}
+			return nil, &Fault{Name: t.Name, Problem: ErrDType, Shape: t.Shape, Detail: fmt.Sprintf("%q is not written, want F64, F32, F16 or BF16", t.DType)}
 		case !ok:
 			return nil, &Fault{Name: t.Name, Problem: ErrOffsets, Shape: t.Shape, Detail: "no file holds that shape"}
 		}
@@ -122,15 +131,24 @@ func writeValues(w io.Writer, tensors []Source) error {
 	for _, t := range tensors {
 		n := 0
 		e := NewEncoder(w, t.DType)
-		for values := range t.Values {
-			if err := e.Encode(values); err != nil {
-				var fault *Fault
-				if errors.As(err, &fault) {
-					fault.Name, fault.Shape = t.Name, t.Shape
+		if t.Doubles != nil {
+			for values := range t.Doubles {
+				if err := e.EncodeDoubles(values); err != nil {
+					return err
 				}
-				return err
+				n += len(values)
 			}
-			n += len(values)
+		} else {
+			for values := range t.Values {
+				if err := e.Encode(values); err != nil {
+					var fault *Fault
+					if errors.As(err, &fault) {
+						fault.Name, fault.Shape = t.Name, t.Shape
+					}
+					return err
+				}
+				n += len(values)
+			}
 		}
 		if want := tensor.Len(t.Shape); n != want {
 			return &Fault{Name: t.Name, Problem: ErrOffsets, Shape: t.Shape, Detail: fmt.Sprintf("%d values, the shape needs %d", n, want)}
