@@ -16,7 +16,7 @@ var floors = [][]string{
 	{"nn", "internal/torchfile", "internal/machine", "internal/jpeg"},
 	{"probe", "resnet", "imaging"},
 	{"data", "weights", "onnx", "hub"},
-	{"batch", "models", "internal/golden"},
+	{"batch", "project", "models", "internal/golden"},
 	{"eval"},
 	{"train"},
 	{"transfer", "pretrain"},
