@@ -11,10 +11,14 @@ type lossFunc func(dlogits, logits []float32, classes int, t Targets, scale floa
 
 // softLabels writes the targets out as dense rows, independently of how the losses use them.
 func softLabels(t Targets, classes int) [][]float64 {
-	rows := make([][]float64, len(t.A))
+	rows := make([][]float64, len(t.A)+len(t.Y)/classes)
 	for i := range rows {
 		rows[i] = make([]float64, classes)
-		if t.B == nil {
+		if t.Y != nil {
+			for k, y := range t.Y[i*classes:][:classes] {
+				rows[i][k] = float64(y)
+			}
+		} else if t.B == nil {
 			rows[i][t.A[i]] = 1
 		} else {
 			rows[i][t.A[i]] += t.Lambda
@@ -28,23 +32,23 @@ func softLabels(t Targets, classes int) [][]float64 {
 }
 
 // The losses as their definitions read, in float64, without care for overflow.
-func softmaxReference(z []float64, y []float64) float64 {
+func softmaxReference(z, y, w []float64) float64 {
 	sum := 0.0
 	for _, v := range z {
 		sum += math.Exp(v)
 	}
 	loss := 0.0
 	for k, v := range z {
-		loss -= y[k] * math.Log(math.Exp(v)/sum)
+		loss -= w[k] * y[k] * math.Log(math.Exp(v)/sum)
 	}
 	return loss
 }
 
-func sigmoidReference(z []float64, y []float64) float64 {
+func sigmoidReference(z, y, w []float64) float64 {
 	loss := 0.0
 	for k, v := range z {
 		p := 1 / (1 + math.Exp(-v))
-		loss -= y[k]*math.Log(p) + (1-y[k])*math.Log(1-p)
+		loss -= w[k] * (y[k]*math.Log(p) + (1-y[k])*math.Log(1-p))
 	}
 	return loss
 }
@@ -52,7 +56,7 @@ func sigmoidReference(z []float64, y []float64) float64 {
 var losses = []struct {
 	name string
 	f    lossFunc
-	ref  func(z, y []float64) float64
+	ref  func(z, y, w []float64) float64
 }{{"softmax", SoftmaxCrossEntropy, softmaxReference}, {"sigmoid", SigmoidCrossEntropy, sigmoidReference}}
 
 // Values against the definition, gradients against its central differences in float64.
@@ -64,16 +68,34 @@ func TestLossAgainstDefinition(t *testing.T) {
 		logits[i] = float32(r.NormFloat64() * 2)
 	}
 	a, b := []int32{0, 6, 3, 3, 2}, []int32{1, 6, 0, 5, 4}
+	several := make([]float32, n*classes) // none, all, one, two, and mixed labels
+	for i := range classes {
+		several[classes+i], several[4*classes+i] = 1, float32(i)/10
+	}
+	several[2*classes+3], several[3*classes], several[3*classes+6] = 1, 1, 1
+	uneven := []float32{0.5, 1, 3, 0, 1.25, 0.75, 0.1}
 	for _, l := range losses {
 		for _, targets := range []Targets{
 			{A: a}, {A: a, Smoothing: 0.1}, {A: a, B: b, Lambda: 0.3}, {A: a, B: b, Lambda: 0.9, Smoothing: 0.2}, {A: a, B: b, Lambda: 1},
+			{A: a, Weights: uneven}, {A: a, B: b, Lambda: 0.3, Smoothing: 0.1, Weights: uneven},
+			{Y: several}, {Y: several, Weights: uneven}, {Y: several, Smoothing: 0.1},
 		} {
-			t.Run(fmt.Sprintf("%s/lambda=%v,mix=%v,smoothing=%v", l.name, targets.Lambda, targets.B != nil, targets.Smoothing), func(t *testing.T) {
-				labels := softLabels(targets, classes)
+			if targets.Y != nil && l.name == "softmax" {
+				continue
+			}
+			name := fmt.Sprintf("%s/lambda=%v,mix=%v,smoothing=%v,several=%v,weights=%v", l.name, targets.Lambda, targets.B != nil, targets.Smoothing, targets.Y != nil, targets.Weights != nil)
+			t.Run(name, func(t *testing.T) {
+				labels, weights := softLabels(targets, classes), make([]float64, classes)
+				for k := range weights {
+					weights[k] = 1
+					if targets.Weights != nil {
+						weights[k] = float64(targets.Weights[k])
+					}
+				}
 				mean := func(z []float64) float64 {
 					sum := 0.0
 					for i, y := range labels {
-						sum += l.ref(z[i*classes:(i+1)*classes], y)
+						sum += l.ref(z[i*classes:(i+1)*classes], y, weights)
 					}
 					return sum / n
 				}
