@@ -22,7 +22,7 @@ type Batch struct {
 
 	X       []float32 // [N, H, W, 3]
 	N, H, W int
-	Labels  []int32 // [N]
+	Labels  []int32 // [N]; of several the first, data.NoLabel for none
 	Index   []int32 // [N], the index of each row's example in the list
 
 	// With mixup, row i is Lambda times its example plus 1-Lambda times another, whose label is MixLabels[i].
@@ -30,6 +30,11 @@ type Batch struct {
 	MixLabels []int32
 	Lambda    float64 // a float32 value, the one that mixed the pixels
 
+	// Targets [N, classes] is 1 for every label of a row and 0 elsewhere, with mixup Lambda and 1-Lambda of two such rows;
+	// nil unless asked for by the number of classes.
+	Targets []float32
+
+	classes  int     // of Targets; 0 for none
 	first    int64   // position in the endless stream of examples of the step's first row
 	partner  []int32 // [N], row of the step's whole batch that is mixed in
 	mixIndex []int32 // [N], index of that row's example
@@ -168,14 +173,30 @@ func (b *Batch) failed(row int, err error) {
 	}
 }
 
-// resize sets N and the lengths of the slices that every batch has.
-func (b *Batch) resize(n int) {
-	b.N = n
+// resize sets N and the lengths of the slices that every batch has; Targets are cleared.
+func (b *Batch) resize(n, classes int) {
+	b.N, b.classes = n, classes
+	b.Targets = slices.Grow(b.Targets[:0], n*classes)[:n*classes]
+	clear(b.Targets)
 	b.X = slices.Grow(b.X[:0], n*b.H*b.W*3)[:n*b.H*b.W*3]
 	b.Labels = slices.Grow(b.Labels[:0], n)[:n]
 	b.Index = slices.Grow(b.Index[:0], n)[:n]
 	b.broken = slices.Grow(b.broken[:0], n)[:n]
 	clear(b.broken)
+}
+
+// addTargets adds the labels of an example to row i of Targets, with the given weight.
+func (b *Batch) addTargets(i int, e *data.Example, weight float32) {
+	if b.classes == 0 {
+		return
+	}
+	row := b.Targets[i*b.classes:][:b.classes]
+	for _, label := range e.Labels {
+		row[label] += weight
+	}
+	if e.Labels == nil && e.Label >= 0 {
+		row[e.Label] += weight
+	}
 }
 
 // row returns the pixels of row i, [H, W, 3].
@@ -194,10 +215,12 @@ func (b *Batch) leaveOutBroken() {
 		if n < i {
 			copy(b.row(n), b.row(i))
 			b.Labels[n], b.Index[n] = b.Labels[i], b.Index[i]
+			copy(b.Targets[n*b.classes:][:b.classes], b.Targets[i*b.classes:])
 		}
 		n++
 	}
 	b.N, b.X, b.Labels, b.Index = n, b.X[:n*b.H*b.W*3], b.Labels[:n], b.Index[:n]
+	b.Targets = b.Targets[:n*b.classes]
 }
 
 // Next returns the next batch in order, waiting for it if it is not ready. After the last one, which only evaluation

@@ -255,6 +255,69 @@ func TestTrainLoaderMixup(t *testing.T) {
 	}
 }
 
+// The targets of a data set with several labels, by hand: ones at the labels of the example that is really used, mixed as
+// the pixels are; and balanced sampling, which has each of three labels as often as the others.
+func TestTrainLoaderTargets(t *testing.T) {
+	fsys, examples := flat(t, 0, 0, 0, 1, data.NoLabel)
+	fsys["001.png"] = &fstest.MapFile{Data: []byte("not a picture")} // 002 takes its place
+	several := [][]int32{{0}, {0, 3}, {0, 1, 2}, {1}, nil}
+	for i := range examples {
+		examples[i].Labels = several[i]
+	}
+	rows := [][]float32{{1, 0, 0, 0}, {1, 1, 1, 0}, {1, 1, 1, 0}, {0, 1, 0, 0}, {0, 0, 0, 0}}
+	cfg := batch.TrainConfig{Source: data.Files{FS: fsys}, Examples: examples, Classes: 4, Batch: 5, MixupAlpha: 1, Pipeline: batch.Pipeline{batch.Resize{Size: 2}}}
+	for _, cfg.MicroBatch = range []int{0, 2} {
+		l, err := batch.NewTrainLoader(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 6 {
+			b, err := l.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(b.Targets) != 4*b.N {
+				t.Fatalf("%d targets for %d rows of 4 classes", len(b.Targets), b.N)
+			}
+			for i := range b.N {
+				// The colour is 10·index, mixed with the partner's: that names the partner.
+				lambda := float32(b.Lambda)
+				red := (b.X[i*12] + 1) * 127.5 / 10
+				partner := int(math.Round(float64((red - lambda*float32(b.Index[i])) / (1 - lambda))))
+				if lambda > 0.99 {
+					continue // too little of the partner to tell it by
+				}
+				for k, got := range b.Targets[i*4:][:4] {
+					if want := lambda*rows[b.Index[i]][k] + (1-lambda)*rows[partner][k]; math.Abs(float64(got-want)) > 1e-6 {
+						t.Errorf("row of %d and %d: target %d is %v, want %v", b.Index[i], partner, k, got, want)
+					}
+				}
+			}
+		}
+		l.Close()
+	}
+
+	cfg = batch.TrainConfig{Source: cfg.Source, Examples: examples[3:], Sampling: batch.Balanced, Batch: 4, Pipeline: cfg.Pipeline}
+	cfg.Examples = append(cfg.Examples, cfg.Examples[0], cfg.Examples[0]) // three of the label 1, one of none
+	for _, b := range batches(t, cfg, 5) {
+		if labels := slices.Sorted(slices.Values(b.Labels)); !slices.Equal(labels, []int32{data.NoLabel, data.NoLabel, 1, 1}) {
+			t.Errorf("labels %v, want two of each", labels)
+		}
+	}
+	e, err := batch.NewEvalLoader(batch.EvalConfig{Source: cfg.Source, Examples: examples, Processor: imaging.Squash(2, imaging.Bilinear), Batch: 9, Classes: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	b, err := e.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []float32{1, 0, 0, 0, 1, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0}; !slices.Equal(b.Targets, want) {
+		t.Errorf("evaluation's targets %v, want %v: without the broken one", b.Targets, want)
+	}
+}
+
 // Broken pictures are replaced in training by the next of their class, left out in evaluation, and listed.
 func TestLoaderBrokenPictures(t *testing.T) {
 	fsys, examples := flat(t, 0, 0, 0, 1, 1, 1)

@@ -10,8 +10,8 @@ import (
 	"github.com/bigtransfer/bit/imaging"
 )
 
-// Op is one step of a [Pipeline]. The steps are the types of this package: [Resize], [RandomCrop], [CenterCrop],
-// [InceptionCrop] and [FlipLR].
+// Op is one step of a [Pipeline]. The steps are the types of this package: [Resize], [ResizeSmall], [ResizePad],
+// [RandomCrop], [CenterCrop], [InceptionCrop] and [FlipLR].
 type Op interface {
 	// String is the step as logs and checkpoints show it, with every setting that is not the default.
 	fmt.Stringer
@@ -20,7 +20,8 @@ type Op interface {
 	apply(v view, w *worker) (view, error)
 	// isRandom reports whether apply draws random numbers.
 	isRandom() bool
-	// side returns the side of the square that the step produces, or 0 if it keeps the size of its input.
+	// side returns the side of the square that the step produces, or 0 if it keeps the size of its input. Of ResizeSmall it
+	// is the shorter side.
 	side() int
 	// check returns an error for settings that make no sense.
 	check() error
@@ -52,6 +53,25 @@ type Resize struct {
 	Filter imaging.Filter // 0 means imaging.Bilinear, which is antialiased as all filters are
 }
 
+// ResizeSmall scales so that the shorter side has Size pixels and the aspect ratio stays, as big_vision's resize_small
+// does. A crop must follow. Of pictures more than 16 times as long as wide only the middle 16:1 is used, so that no
+// picture needs unbounded memory.
+type ResizeSmall struct {
+	Size   int
+	Filter imaging.Filter // 0 means imaging.Bilinear
+}
+
+// ResizePad scales so that the longer side has Size pixels and the aspect ratio stays, and fills up to a square with
+// black above and below, or left and right, in equal parts (TensorFlow's resize_with_pad; a letterbox). It is what
+// [imaging.Pad] does in evaluation.
+type ResizePad struct {
+	Size   int
+	Filter imaging.Filter // 0 means imaging.Bilinear
+}
+
+// maxAspect bounds the pictures that ResizeSmall makes.
+const maxAspect = 16
+
 // RandomCrop cuts out a square of Size pixels a side at a uniformly random place.
 type RandomCrop struct{ Size int }
 
@@ -79,7 +99,13 @@ const (
 	inceptionDraws     = 100
 )
 
-func (o Resize) String() string     { return fmt.Sprintf("resize(%d%s)", o.Size, filterArg(o.Filter)) }
+func (o Resize) String() string { return fmt.Sprintf("resize(%d%s)", o.Size, filterArg(o.Filter)) }
+func (o ResizeSmall) String() string {
+	return fmt.Sprintf("resize_small(%d%s)", o.Size, filterArg(o.Filter))
+}
+func (o ResizePad) String() string {
+	return fmt.Sprintf("resize_with_pad(%d%s)", o.Size, filterArg(o.Filter))
+}
 func (o RandomCrop) String() string { return fmt.Sprintf("random_crop(%d)", o.Size) }
 func (o CenterCrop) String() string { return fmt.Sprintf("central_crop(%d)", o.Size) }
 func (o FlipLR) String() string     { return "flip_lr" }
@@ -99,12 +125,16 @@ func filterArg(f imaging.Filter) string {
 }
 
 func (o Resize) isRandom() bool        { return false }
+func (o ResizeSmall) isRandom() bool   { return false }
+func (o ResizePad) isRandom() bool     { return false }
 func (o CenterCrop) isRandom() bool    { return false }
 func (o RandomCrop) isRandom() bool    { return true }
 func (o FlipLR) isRandom() bool        { return true }
 func (o InceptionCrop) isRandom() bool { return true }
 
 func (o Resize) side() int        { return o.Size }
+func (o ResizeSmall) side() int   { return o.Size }
+func (o ResizePad) side() int     { return o.Size }
 func (o CenterCrop) side() int    { return o.Size }
 func (o RandomCrop) side() int    { return o.Size }
 func (o FlipLR) side() int        { return 0 }
@@ -112,8 +142,15 @@ func (o InceptionCrop) side() int { return o.Size }
 
 func (o Resize) check() error     { return checkSize(o.Size) }
 func (o CenterCrop) check() error { return checkSize(o.Size) }
+func (o ResizePad) check() error  { return checkSize(o.Size) }
 func (o RandomCrop) check() error { return checkSize(o.Size) }
 func (o FlipLR) check() error     { return nil }
+func (o ResizeSmall) check() error {
+	if err := checkSize(o.Size); err != nil {
+		return err
+	}
+	return checkSize(o.Size * maxAspect) // a square of that has more pixels than any result
+}
 func (o InceptionCrop) check() error {
 	if !(o.MinArea >= 0 && o.MinArea <= 1) {
 		return fmt.Errorf("expected a smallest area in (0, 1], found %v", o.MinArea)
@@ -131,7 +168,25 @@ func checkSize(size int) error {
 	return nil
 }
 
-func (o Resize) apply(v view, w *worker) (view, error) { return w.resize(v, o.Size, o.Filter), nil }
+func (o Resize) apply(v view, w *worker) (view, error) {
+	return w.resize(v, o.Size, o.Size, o.Filter), nil
+}
+
+func (o ResizeSmall) apply(v view, w *worker) (view, error) {
+	switch {
+	case v.w > maxAspect*v.h:
+		v = v.crop((v.w-maxAspect*v.h)/2, 0, maxAspect*v.h, v.h)
+	case v.h > maxAspect*v.w:
+		v = v.crop(0, (v.h-maxAspect*v.w)/2, v.w, maxAspect*v.w)
+	}
+	width, height := (imaging.Size{ShortestEdge: o.Size}).Of(v.w, v.h)
+	return w.resize(v, width, height, o.Filter), nil
+}
+
+func (o ResizePad) apply(v view, w *worker) (view, error) {
+	width, height := (imaging.Size{LongestEdge: o.Size}).Of(v.w, v.h)
+	return w.pad(w.resize(v, width, height, o.Filter), o.Size), nil
+}
 
 func (o CenterCrop) apply(v view, _ *worker) (view, error) {
 	if err := v.checkCrop(o.Size); err != nil {
@@ -156,7 +211,7 @@ func (o FlipLR) apply(v view, w *worker) (view, error) {
 
 func (o InceptionCrop) apply(v view, w *worker) (view, error) {
 	left, top, width, height := o.box(v.w, v.h, w.rng.Rand)
-	return w.resize(v.crop(left, top, width, height), o.Size, o.Filter), nil
+	return w.resize(v.crop(left, top, width, height), o.Size, o.Size, o.Filter), nil
 }
 
 // box draws the box to cut out of a picture of W by H pixels.
@@ -199,7 +254,7 @@ func (p Pipeline) String() string {
 // Side returns the side in pixels of the square pictures that the pipeline produces from pictures of any size, or an
 // error if some step has no sensible setting or none fixes the size.
 func (p Pipeline) Side() (int, error) {
-	side := 0
+	side, square := 0, false
 	for _, op := range p {
 		if err := op.check(); err != nil {
 			return 0, fmt.Errorf("%s: %w", op, err)
@@ -211,11 +266,12 @@ func (p Pipeline) Side() (int, error) {
 					return 0, fmt.Errorf("%s: expected at most %d pixels a side, which is what it is given", op, side)
 				}
 			}
-			side = s
+			_, small := op.(ResizeSmall)
+			side, square = s, !small
 		}
 	}
-	if side == 0 {
-		return 0, errors.New("the pipeline has no step that fixes the size of its pictures, such as resize(128)")
+	if !square {
+		return 0, errors.New("the pipeline has no step that fixes the size of its pictures, such as resize(128) or a crop")
 	}
 	return side, nil
 }

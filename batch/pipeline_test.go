@@ -20,6 +20,8 @@ func TestPipelineString(t *testing.T) {
 		{Pipeline{InceptionCrop{Size: 224}, FlipLR{}}, "inception_crop(224)|flip_lr", 224},
 		{Pipeline{InceptionCrop{Size: 64, MinArea: 0.25, Filter: imaging.Bicubic}}, "inception_crop(64,min_area=0.25,bicubic)", 64},
 		{Pipeline{Resize{Size: 72, Filter: imaging.Bicubic}, CenterCrop{64}}, "resize(72,bicubic)|central_crop(64)", 64},
+		{Pipeline{ResizeSmall{Size: 160}, RandomCrop{128}, FlipLR{}}, "resize_small(160)|random_crop(128)|flip_lr", 128},
+		{Pipeline{ResizePad{Size: 160}, FlipLR{}}, "resize_with_pad(160)|flip_lr", 160},
 	} {
 		if got := test.pipeline.String(); got != test.want {
 			t.Errorf("got %s, want %s", got, test.want)
@@ -37,6 +39,9 @@ func TestPipelineErrors(t *testing.T) {
 	}{
 		{nil, "no step that fixes the size"},
 		{Pipeline{FlipLR{}}, "no step that fixes the size"},
+		{Pipeline{ResizeSmall{Size: 160}, FlipLR{}}, "no step that fixes the size"},
+		{Pipeline{ResizeSmall{Size: 100}, RandomCrop{128}}, "at most 100 pixels"},
+		{Pipeline{ResizeSmall{Size: 5000}, RandomCrop{128}}, "image too large"},
 		{Pipeline{Resize{}}, "positive size, found 0"},
 		{Pipeline{Resize{Size: 100}, RandomCrop{128}}, "at most 100 pixels"},
 		{Pipeline{Resize{Size: 1_000_000}}, "image too large"},
@@ -74,6 +79,48 @@ func values(v view) []byte {
 		out[i] = byte(math.Round((float64(x) + 1) * 127.5))
 	}
 	return out
+}
+
+// What training resizes to is what evaluation resizes to, where there is nothing random: the processors of package imaging
+// and their counterparts here give the same pixels, of every shape.
+func TestResizesAreThoseOfEvaluation(t *testing.T) {
+	for _, side := range [][2]int{{50, 30}, {30, 50}, {31, 20}, {20, 31}, {40, 40}, {200, 3}, {3, 170}} {
+		img := gradient(side[0], side[1])
+		for _, c := range []struct {
+			pipeline  Pipeline
+			processor *imaging.Processor
+		}{
+			{Pipeline{Resize{Size: 24}}, imaging.Squash(24, imaging.Bilinear)},
+			{Pipeline{ResizePad{Size: 24}}, imaging.Pad(24, imaging.Bilinear)},
+			{Pipeline{ResizeSmall{Size: 24}, CenterCrop{20}}, imaging.Crop(24, 20, imaging.Bilinear)},
+		} {
+			long, short := max(side[0], side[1]), min(side[0], side[1])
+			if _, small := c.pipeline[0].(ResizeSmall); small && long > maxAspect*short {
+				continue // training takes the middle of such a picture
+			}
+			v, err := c.pipeline.apply(wholeOf(img), newWorker())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := c.processor.Transform(new(imaging.Resizer), img)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(values(v), want.Pix) {
+				t.Errorf("%v: %s differs from %+v", side, c.pipeline, c.processor.Size)
+			}
+		}
+	}
+}
+
+// However long a picture is, resize_small makes it 16 times as long as wide at most.
+func TestResizeSmallOfLongPictures(t *testing.T) {
+	for _, c := range []struct{ w, h, wantW, wantH int }{{1000, 2, 64, 4}, {2, 1000, 4, 64}, {32, 2, 64, 4}, {30, 2, 60, 4}} {
+		v, err := ResizeSmall{Size: 4}.apply(wholeOf(gradient(c.w, c.h)), newWorker())
+		if err != nil || v.w != c.wantW || v.h != c.wantH {
+			t.Errorf("%d x %d becomes %d x %d (%v), want %d x %d", c.w, c.h, v.w, v.h, err, c.wantW, c.wantH)
+		}
+	}
 }
 
 // Crops and flips of views give the pixels that they name, in any order of steps.

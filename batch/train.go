@@ -18,6 +18,10 @@ type TrainConfig struct {
 	// Normalizer turns 8-bit values into numbers; nil means imaging.SymmetricNormalizer, BiT's range of [-1, 1].
 	Normalizer *imaging.Normalizer
 
+	// Classes, if not 0, asks for Batch.Targets, of so many classes: for data sets whose pictures have several labels.
+	Classes  int
+	Sampling Sampling // how often each class is seen
+
 	Batch      int     // examples per optimiser step
 	MicroBatch int     // most examples per delivered Batch; 0 for Batch
 	MixupAlpha float64 // lambda ~ Beta(alpha, alpha); 0 for no mixup
@@ -29,7 +33,7 @@ type TrainConfig struct {
 }
 
 // NewTrainLoader returns a loader of endless training batches, beginning with step cfg.Start. The batch of step s is
-// the positions [s·Batch, (s+1)·Batch) of the endless [Order] of the examples, cut into micro-batches if asked for.
+// the positions [s·Batch, (s+1)·Batch) of the endless [Order] or [BalancedOrder] of the examples, cut into micro-batches if asked for.
 // What a row holds depends on the examples, the pipeline, the seed, Batch (for mixup) and its position, on nothing else:
 // with mixup, partners are drawn from the whole batch however it is cut.
 func NewTrainLoader(cfg TrainConfig) (*Loader, error) {
@@ -57,8 +61,15 @@ func NewTrainLoader(cfg TrainConfig) (*Loader, error) {
 	}
 	m := &trainMaker{
 		cfg: cfg, fixed: cfg.Pipeline.fixed(),
-		order: NewOrder(len(cfg.Examples), cfg.Seed), rng: counter.New(),
-		step: int64(cfg.Start), index: make([]int32, cfg.Batch),
+		rng: counter.New(), step: int64(cfg.Start), index: make([]int32, cfg.Batch),
+	}
+	switch cfg.Sampling {
+	case Natural:
+		m.order = NewOrder(len(cfg.Examples), cfg.Seed).At
+	case Balanced:
+		m.order = NewBalancedOrder(cfg.Examples, cfg.Seed).At
+	default:
+		return nil, fmt.Errorf("training batches: no sampling %v", cfg.Sampling)
 	}
 	return newLoader(m, cfg.Source, cfg.Examples, cfg.Cache, side, side, cfg.Workers)
 }
@@ -68,7 +79,7 @@ type trainMaker struct {
 	cfg   TrainConfig
 	fixed int // leading steps of the pipeline that are not random
 
-	order  *Order
+	order  func(position int64) int
 	rng    *counter.Rand
 	step   int64
 	offset int
@@ -79,14 +90,14 @@ type trainMaker struct {
 func (m *trainMaker) plan(b *Batch) bool {
 	if m.offset == 0 {
 		for i := range m.index {
-			m.index[i] = int32(m.order.At(m.step*int64(m.cfg.Batch) + int64(i)))
+			m.index[i] = int32(m.order(m.step*int64(m.cfg.Batch) + int64(i)))
 		}
 		if m.cfg.MixupAlpha > 0 {
 			m.mix.draw(m.rng.At(m.cfg.Seed, counter.Mixup, m.step), m.cfg.Batch, m.cfg.MixupAlpha)
 		}
 	}
 	b.Step, b.Offset = int(m.step), m.offset
-	b.resize(min(m.cfg.MicroBatch, m.cfg.Batch-m.offset))
+	b.resize(min(m.cfg.MicroBatch, m.cfg.Batch-m.offset), m.cfg.Classes)
 	b.first = m.step * int64(m.cfg.Batch)
 	b.Lambda = 1
 	for i := range b.N {
@@ -117,6 +128,7 @@ func (m *trainMaker) row(l *Loader, w *worker, b *Batch, i int) error {
 	if b.Index[i], err = m.picture(l, w, dst, b.Index[i], b.first+int64(b.Offset+i)); err != nil {
 		return err
 	}
+	b.addTargets(i, &l.examples[b.Index[i]], lambda)
 	if lambda == 1 {
 		return nil
 	}
@@ -124,9 +136,11 @@ func (m *trainMaker) row(l *Loader, w *worker, b *Batch, i int) error {
 	if w.partner == nil {
 		w.partner = make([]float32, len(dst))
 	}
-	if _, err = m.picture(l, w, w.partner, b.mixIndex[i], b.first+int64(b.partner[i])); err != nil {
+	mixed, err := m.picture(l, w, w.partner, b.mixIndex[i], b.first+int64(b.partner[i]))
+	if err != nil {
 		return err
 	}
+	b.addTargets(i, &l.examples[mixed], 1-lambda)
 	for j, v := range w.partner[:len(dst)] {
 		dst[j] = lambda*dst[j] + (1-lambda)*v
 	}

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"image"
+	"slices"
 
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/internal/counter"
@@ -13,15 +14,16 @@ type worker struct {
 	resizer imaging.Resizer
 	resized [2]imaging.Image // results of resizing: one may be read while the other is written
 	turn    int
+	padded  imaging.Image
 	row     []byte    // one mirrored row
 	partner []float32 // one picture, made when first needed
 }
 
 func newWorker() *worker { return &worker{rng: counter.New()} }
 
-// resize scales the view to a square. Mirroring commutes with scaling and is left for later.
-func (w *worker) resize(v view, size int, filter imaging.Filter) view {
-	if v.w == size && v.h == size {
+// resize scales the view to w x h pixels. Mirroring commutes with scaling and is left for later.
+func (w *worker) resize(v view, width, height int, filter imaging.Filter) view {
+	if v.w == width && v.h == height {
 		return v
 	}
 	if filter == 0 {
@@ -29,8 +31,26 @@ func (w *worker) resize(v view, size int, filter imaging.Filter) view {
 	}
 	dst := &w.resized[w.turn]
 	w.turn = 1 - w.turn
-	w.resizer.Resize(dst, v.img, image.Rect(v.x, v.y, v.x+v.w, v.y+v.h), size, size, filter)
-	return view{img: dst, w: size, h: size, mirrored: v.mirrored}
+	w.resizer.Resize(dst, v.img, image.Rect(v.x, v.y, v.x+v.w, v.y+v.h), width, height, filter)
+	return view{img: dst, w: width, h: height, mirrored: v.mirrored}
+}
+
+// pad puts the view in the middle of a black square of the given side. An odd rest is one
+// line more at the left or top, as in evaluation.
+func (w *worker) pad(v view, side int) view {
+	if v.w == side && v.h == side {
+		return v
+	}
+	dst := &w.padded
+	n := side * side * 3
+	dst.W, dst.H, dst.Pix = side, side, slices.Grow(dst.Pix[:0], n)[:n]
+	clear(dst.Pix)
+	left, top := (side-v.w+1)/2, (side-v.h+1)/2
+	for y := range v.h {
+		from := ((v.y+y)*v.img.W + v.x) * 3
+		copy(dst.Pix[((top+y)*side+left)*3:], v.img.Pix[from:from+v.w*3])
+	}
+	return view{img: dst, w: side, h: side, mirrored: v.mirrored}
 }
 
 // normalize writes the view's pixels to dst [h, w, 3] as numbers.

@@ -25,11 +25,31 @@ type Processor struct {
 	Mean, Std   [3]float64 // per channel, in the units after rescaling
 }
 
-// Size is the target of a resize: either the length of the shorter side, the other keeping the aspect ratio, or both
-// sides. The unused fields are 0. Units are pixels.
+// Size is the target of a resize: the length of the shorter or of the longer side, the other keeping the aspect ratio, or
+// both sides. The unused fields are 0. Units are pixels.
+//
+// LongestEdge is none of those that transformers' BitImageProcessor takes: it refuses such a file, rather than preparing
+// pictures in another way.
 type Size struct {
 	ShortestEdge  int
+	LongestEdge   int
 	Height, Width int
+}
+
+// Of returns the width and height that a picture of w x h pixels, both positive, is resized to. The other side than the
+// shortest is rounded down, as transformers does; the other than the longest to the nearest, and is at least 1.
+func (s Size) Of(w, h int) (width, height int) {
+	switch short, long := s.ShortestEdge, s.LongestEdge; {
+	case short != 0 && w <= h:
+		return short, short * h / w
+	case short != 0:
+		return short * w / h, short
+	case long != 0 && w >= h:
+		return long, max(1, (2*long*h+w)/(2*w))
+	case long != 0:
+		return max(1, (2*long*w+h)/(2*h)), long
+	}
+	return s.Width, s.Height
 }
 
 // DefaultProcessor returns the class defaults of BitImageProcessor: shorter side 224, bicubic, crop to 224 x 224, the
@@ -59,18 +79,29 @@ func Squash(size int, f Filter) *Processor {
 	}
 }
 
+// Crop returns the preparation that keeps the aspect ratio by leaving out margins: the shorter side to resize pixels,
+// then the middle size x size, values scaled to [-1, 1]. It is big_vision's for BiT, with 448 and 384 (transfer.py).
+func Crop(resize, size int, f Filter) *Processor {
+	p := Squash(size, f)
+	p.Size, p.DoCenterCrop = Size{ShortestEdge: resize}, true
+	return p
+}
+
+// Pad returns the preparation that keeps the aspect ratio and the whole picture: the longer side to size pixels, in the
+// middle of a black square, values scaled to [-1, 1]. Black, since that is what a crop that is larger than the picture
+// adds, here and in transformers.
+func Pad(size int, f Filter) *Processor {
+	p := Squash(size, f)
+	p.Size, p.DoCenterCrop = Size{LongestEdge: size}, true
+	return p
+}
+
 // resized returns the size after the resize step of a picture of w x h pixels.
 func (p *Processor) resized(w, h int) (int, int) {
-	switch s := p.Size.ShortestEdge; {
-	case !p.DoResize:
+	if !p.DoResize {
 		return w, h
-	case s == 0:
-		return p.Size.Width, p.Size.Height
-	case w <= h:
-		return s, s * h / w
-	default:
-		return s * w / h, s
 	}
+	return p.Size.Of(w, h)
 }
 
 // OutputSize returns the width and height of what Process makes of a picture of w x h pixels, both positive.

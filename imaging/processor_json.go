@@ -27,6 +27,7 @@ type processorJSON struct {
 // sizeJSON is an object with some of these keys or, in older files, a bare number.
 type sizeJSON struct {
 	ShortestEdge *int `json:"shortest_edge,omitempty"`
+	LongestEdge  *int `json:"longest_edge,omitempty"`
 	Height       *int `json:"height,omitempty"`
 	Width        *int `json:"width,omitempty"`
 	number       *int
@@ -40,7 +41,7 @@ func (s *sizeJSON) UnmarshalJSON(data []byte) error {
 	decoder := json.NewDecoder(strings.NewReader(string(data)))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode((*plain)(s)); err != nil {
-		return fmt.Errorf("size %s: expected a number or an object of shortest_edge or height and width: %w", data, err)
+		return fmt.Errorf("size %s: expected a number or an object of shortest_edge, longest_edge or height and width: %w", data, err)
 	}
 	return nil
 }
@@ -79,19 +80,21 @@ func (j *processorJSON) processor() (*Processor, error) {
 		switch {
 		case s.number != nil:
 			p.Size = Size{ShortestEdge: *s.number}
-		case s.ShortestEdge != nil && s.Height == nil && s.Width == nil:
+		case s.ShortestEdge != nil && s.LongestEdge == nil && s.Height == nil && s.Width == nil:
 			p.Size = Size{ShortestEdge: *s.ShortestEdge}
-		case s.ShortestEdge == nil && s.Height != nil && s.Width != nil:
+		case s.LongestEdge != nil && s.ShortestEdge == nil && s.Height == nil && s.Width == nil:
+			p.Size = Size{LongestEdge: *s.LongestEdge}
+		case s.ShortestEdge == nil && s.LongestEdge == nil && s.Height != nil && s.Width != nil:
 			p.Size = Size{Height: *s.Height, Width: *s.Width}
 		default:
-			return nil, fmt.Errorf("size: expected either shortest_edge or height and width")
+			return nil, fmt.Errorf("size: expected one of shortest_edge, longest_edge, and height with width")
 		}
 	}
 	if s := j.CropSize; s != nil {
 		switch {
 		case s.number != nil:
 			p.CropHeight, p.CropWidth = *s.number, *s.number
-		case s.ShortestEdge == nil && s.Height != nil && s.Width != nil:
+		case s.ShortestEdge == nil && s.LongestEdge == nil && s.Height != nil && s.Width != nil:
 			p.CropHeight, p.CropWidth = *s.Height, *s.Width
 		default:
 			return nil, fmt.Errorf("crop_size: expected height and width")
@@ -126,8 +129,11 @@ func (p Processor) MarshalJSON() ([]byte, error) {
 		return nil, err
 	}
 	size := &sizeJSON{Height: &p.Size.Height, Width: &p.Size.Width}
-	if p.Size.ShortestEdge != 0 {
+	switch {
+	case p.Size.ShortestEdge != 0:
 		size = &sizeJSON{ShortestEdge: &p.Size.ShortestEdge}
+	case p.Size.LongestEdge != 0:
+		size = &sizeJSON{LongestEdge: &p.Size.LongestEdge}
 	}
 	yes, mean, std := true, p.Mean[:], p.Std[:]
 	class := "BitImageProcessor"
@@ -166,12 +172,16 @@ func (p *Processor) check() error {
 		return nil
 	}
 	s := p.Size
-	if s.ShortestEdge != 0 {
-		if err := side("size.shortest_edge", s.ShortestEdge); err != nil {
+	key, edge := "shortest_edge", s.ShortestEdge
+	if s.LongestEdge != 0 {
+		key, edge = "longest_edge", s.LongestEdge
+	}
+	if edge != 0 {
+		if err := side("size."+key, edge); err != nil {
 			return err
 		}
-		if s.Height != 0 || s.Width != 0 {
-			return fmt.Errorf("size has shortest_edge %d as well as height %d and width %d", s.ShortestEdge, s.Height, s.Width)
+		if s.Height != 0 || s.Width != 0 || s.ShortestEdge != 0 && s.LongestEdge != 0 {
+			return fmt.Errorf("size has %s %d as well as another: %+v", key, edge, s)
 		}
 	} else {
 		if err := side("size.height", s.Height); err != nil {

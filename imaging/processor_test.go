@@ -30,6 +30,12 @@ func TestResizedSize(t *testing.T) {
 	if w, h := p.OutputSize(640, 480); w != 224 || h != 224 {
 		t.Errorf("cropped to %d x %d", w, h)
 	}
+	p.Size, p.DoCenterCrop = Size{LongestEdge: 100}, false // 100·375/500 = 75, 100·333/500 = 66.6, 100/300 = 0.3
+	for _, c := range [][4]int{{500, 375, 100, 75}, {500, 333, 100, 67}, {333, 500, 67, 100}, {20, 10, 100, 50}, {300, 1, 100, 1}, {7, 7, 100, 100}} {
+		if w, h := p.OutputSize(c[0], c[1]); w != c[2] || h != c[3] {
+			t.Errorf("%d x %d becomes %d x %d, expected %d x %d", c[0], c[1], w, h, c[2], c[3])
+		}
+	}
 	if w, h := Squash(128, Bilinear).OutputSize(640, 480); w != 128 || h != 128 {
 		t.Errorf("squashed to %d x %d", w, h)
 	}
@@ -40,6 +46,21 @@ func geometry(w, h int) *Processor {
 	p := DefaultProcessor()
 	p.DoResize, p.CropWidth, p.CropHeight = false, w, h
 	return p
+}
+
+// A letterbox of a picture that needs no resizing, by hand: the picture in the middle, black around.
+func TestPad(t *testing.T) {
+	im := letters("abcde", "fghij")
+	got, err := Pad(5, Bilinear).Transform(new(Resizer), im)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expectRows(t, "letterbox", got, ".....", ".....", "abcde", "fghij", ".....")
+	cropped, err := Crop(2, 2, Bilinear).Transform(new(Resizer), im)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expectRows(t, "crop", cropped, "bc", "gh")
 }
 
 // TestCentreCrop: offsets are halves rounded down, also where the picture is smaller and is padded with black.
@@ -74,6 +95,8 @@ func TestTransformIsResizeThenCrop(t *testing.T) {
 		p.Size = Size{ShortestEdge: rapid.IntRange(1, 50).Draw(t, "edge")}
 		if rapid.Bool().Draw(t, "both sides") {
 			p.Size = Size{Width: rapid.IntRange(1, 50).Draw(t, "w"), Height: rapid.IntRange(1, 50).Draw(t, "h")}
+		} else if rapid.Bool().Draw(t, "longest") {
+			p.Size = Size{LongestEdge: p.Size.ShortestEdge}
 		}
 		got, err := p.Transform(new(Resizer), im)
 		if err != nil {
@@ -188,8 +211,9 @@ func TestProcessorJSON(t *testing.T) {
 	for text, want := range map[string]Processor{
 		bit50: want,
 		`{}`:  *DefaultProcessor(),
-		`{"size": {"height": 20, "width": 10}, "resample": null, "some_other_key": [1]}`:                          bare,
-		`{"size": 300, "crop_size": 280, "resample": 2, "image_mean": [0.5,0.5,0.5], "image_std": [0.5,0.5,0.5]}`: old,
+		`{"size": {"longest_edge": 300}, "crop_size": 300, "resample": 2, "image_mean": [0.5,0.5,0.5], "image_std": [0.5,0.5,0.5]}`: *Pad(300, Bilinear),
+		`{"size": {"height": 20, "width": 10}, "resample": null, "some_other_key": [1]}`:                                            bare,
+		`{"size": 300, "crop_size": 280, "resample": 2, "image_mean": [0.5,0.5,0.5], "image_std": [0.5,0.5,0.5]}`:                   old,
 	} {
 		var got Processor
 		if err := json.Unmarshal([]byte(text), &got); err != nil || got != want {
@@ -282,6 +306,8 @@ func TestProcessorRoundTrip(t *testing.T) {
 		}
 		if rapid.Bool().Draw(t, "both sides") {
 			p.Size = Size{Height: side.Draw(t, "height"), Width: side.Draw(t, "width")}
+		} else if rapid.Bool().Draw(t, "longest") {
+			p.Size = Size{LongestEdge: p.Size.ShortestEdge}
 		}
 		data, err := json.Marshal(p)
 		if err != nil {

@@ -137,6 +137,8 @@ func timmPretrainedCfg(m *Model) (strictjson.Object, error) {
 	}
 	square := (p.Size.ShortestEdge != 0 || p.Size.Height == p.Size.Width) && (!p.DoCenterCrop || p.CropHeight == p.CropWidth)
 	switch {
+	case p.Size.LongestEdge != 0:
+		return nil, errors.New("timm fills pictures up with the mean of their colours, this model's preparation with black")
 	case !p.DoResize:
 		return nil, errors.New("timm always resizes pictures, this model's preparation does not")
 	case p.Size.ShortestEdge != 0 && !p.DoCenterCrop:

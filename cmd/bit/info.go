@@ -137,10 +137,14 @@ func describeProcessor(p *imaging.Processor) string {
 	switch {
 	case p.DoResize && p.Size.ShortestEdge != 0:
 		step("shorter side to %d pixels (%v)", p.Size.ShortestEdge, p.Resample)
+	case p.DoResize && p.Size.LongestEdge != 0:
+		step("longer side to %d pixels (%v)", p.Size.LongestEdge, p.Resample)
 	case p.DoResize:
 		step("squash to %dx%d pixels (%v)", p.Size.Height, p.Size.Width, p.Resample)
 	}
-	if p.DoCenterCrop {
+	if p.DoCenterCrop && p.DoResize && p.Size.LongestEdge != 0 {
+		step("in the middle of a black %dx%d", p.CropHeight, p.CropWidth)
+	} else if p.DoCenterCrop {
 		step("crop the middle %dx%d", p.CropHeight, p.CropWidth)
 	}
 	if p.DoRescale {

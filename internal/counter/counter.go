@@ -14,6 +14,8 @@ const (
 	Mixup                     // counter: step
 	HoldOut                   // counter: class
 	FewShot                   // counter: class
+	Turns                     // counter: round of a balanced order
+	ClassOrder                // counter: pass over a class, times the number of classes, plus the class
 )
 
 // Rand is a random generator that is placed, not advanced: At sets it to the start of the sequence that belongs
