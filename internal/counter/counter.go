@@ -9,13 +9,13 @@ type Stream uint64
 
 // The decisions that are random, and what their counter counts.
 const (
-	Order   Stream = iota + 1 // counter: epoch
-	Augment                   // counter: position in the endless stream of examples
-	Mixup                     // counter: step
-	HoldOut                   // counter: class
-	FewShot                   // counter: class
-	Turns                     // counter: round of a balanced order
-	ClassOrder                // counter: pass over a class, times the number of classes, plus the class
+	Order      Stream = iota + 1 // counter: epoch
+	Augment                      // counter: position in the endless stream of examples
+	Mixup                        // counter: step
+	HoldOut                      // counter: class
+	FewShot                      // counter: class
+	Turns                        // counter: round of a balanced order
+	ClassOrder                   // counter: pass over a class, times the number of classes, plus the class
 )
 
 // Rand is a random generator that is placed, not advanced: At sets it to the start of the sequence that belongs
