@@ -10,6 +10,7 @@ import (
 // floors lists the packages from the ground up. A package may import those on floors below its own, and nothing else
 // of this module.
 var floors = [][]string{
+	{"api"},
 	{"tensor", "internal/cpu", "internal/par", "internal/oracle", "internal/fixture", "internal/strictjson",
 		"internal/atomicfile", "internal/tfrecord", "internal/onnxruntime", "internal/hubtest", "internal/imagenet", "internal/torchfile/torchtest", "internal/counter", "examples", "internal/fuzztest"},
 	{"internal/kernels", "internal/safetensors"},
@@ -21,6 +22,7 @@ var floors = [][]string{
 	{"train"},
 	{"transfer", "pretrain"},
 	{""},
+	{"serve"},
 	{"cmd/bit", "bench"},
 }
 

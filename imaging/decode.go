@@ -114,6 +114,25 @@ func (d Decoder) Decode(data []byte) (*Image, error) {
 	return im, nil
 }
 
+// Size reads the width and height of an image from its header, as they are stored, and refuses what Decode would refuse
+// for its size.
+func (d Decoder) Size(data []byte) (w, h int, err error) {
+	f, err := sniff(data)
+	if err != nil {
+		return 0, 0, fmt.Errorf("imaging: %w", err)
+	}
+	w, h, err = f.safeSize(data)
+	if err == nil {
+		err = checkSize(w, h, d.maxPixels())
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("imaging: %s: %w", f.name, classify(err))
+	}
+	return w, h, nil
+}
+
+func (d Decoder) maxPixels() int { return cmp.Or(d.MaxPixels, DefaultMaxPixels) }
+
 // DecodeFile is the function [DecodeFile] with d's settings.
 func (d Decoder) DecodeFile(path string) (*Image, error) {
 	f, err := os.Open(path)
@@ -197,13 +216,9 @@ func (d Decoder) decode(data []byte) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	maxPixels := d.MaxPixels
-	if maxPixels == 0 {
-		maxPixels = DefaultMaxPixels
-	}
 	w, h, err := f.safeSize(data)
 	if err == nil {
-		err = checkSize(w, h, maxPixels)
+		err = checkSize(w, h, d.maxPixels())
 	}
 	if !errors.Is(err, ErrTooLarge) && f.complete != nil {
 		err = cmp.Or(f.complete(data), err)

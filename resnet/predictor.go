@@ -88,6 +88,18 @@ func (p *Predictor) Profile(ctx context.Context, x []float32, n, h, w, runs int)
 	return prof.result(), nil
 }
 
+// Outputs is Logits and Features at once: the logits go to logits, the feature vectors to features.
+func (p *Predictor) Outputs(logits, features, x []float32, n, h, w int) error {
+	pass, err := p.load(x, n, h, w)
+	if err != nil {
+		return err
+	}
+	runAll(pass.forward)
+	copy(logits[:len(pass.logits.Data)], pass.logits.Data)
+	copy(features[:len(pass.features.Data)], pass.features.Data)
+	return nil
+}
+
 // load returns the pass for images x, with its input in place.
 func (p *Predictor) load(x []float32, n, h, w int) (*pass, error) {
 	if err := checkInput(x, n, h, w, p.net.Channels); err != nil {

@@ -103,6 +103,7 @@ HF_ENDPOINT and HF_HUB_OFFLINE, as Python's huggingface_hub does, and share its 
 		a.newClassifyCommand(),
 		a.newFinetuneCommand(),
 		a.newPretrainCommand(),
+		a.newServeCommand(),
 		a.newEvaluateCommand(),
 		a.newExplainCommand(),
 		a.newInfoCommand(),

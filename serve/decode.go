@@ -1,0 +1,94 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/bigtransfer/bit/imaging"
+)
+
+// picture is a picture file as a request brought it.
+type picture struct {
+	name string // what the client calls it; may be empty
+	file []byte
+}
+
+// decodedBytes is about what decoding takes for each pixel: planes of luma and chroma or RGBA, and the RGB result.
+const decodedBytes = 7
+
+// prepare decodes pictures and resizes them for the model, as many at a time as there are decoders.
+func (s *Server) prepare(ctx context.Context, i *instance, pictures []picture) ([]*task, error) {
+	started := time.Now()
+	defer func() { infoOf(ctx).decode += s.metrics.stage(stageDecode, started) }()
+	tasks := make([]*task, len(pictures))
+	if len(pictures) == 1 {
+		var err error
+		tasks[0], err = s.prepareOne(ctx, i, pictures[0].file)
+		return tasks, named(pictures[0], err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(cap(s.decoders))
+	for k, p := range pictures {
+		group.Go(func() (err error) {
+			tasks[k], err = s.prepareOne(ctx, i, p.file)
+			return named(p, err)
+		})
+	}
+	return tasks, group.Wait()
+}
+
+// named adds the picture's name to an error.
+func named(p picture, err error) error {
+	if err == nil || p.name == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", p.name, err)
+}
+
+func (s *Server) prepareOne(ctx context.Context, i *instance, file []byte) (*task, error) {
+	if len(file) == 0 {
+		return nil, failf(http.StatusBadRequest, "no picture: the body is empty")
+	}
+	decoder := imaging.Decoder{MaxPixels: s.config.MaxPixels}
+	w, h, err := decoder.Size(file) // from the header, before anything is made room for
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case s.decoders <- struct{}{}:
+		defer func() { <-s.decoders }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	release, err := s.admission.decoding(ctx, int64(w)*int64(h)*decodedBytes)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	im, err := decoder.Decode(file)
+	if err != nil {
+		return nil, err
+	}
+	return i.fit(im)
+}
+
+// maxInputPixels is the largest prepared picture, 2048 x 2048. Only a model that keeps the aspect ratio can ask for more, of
+// a picture that is very long.
+const maxInputPixels = 1 << 22
+
+// fit resizes a picture for the model. It stays in bytes until its pass begins: a quarter of the memory of floats.
+func (i *instance) fit(im *imaging.Image) (*task, error) {
+	processor := i.batcher.model.Processor()
+	if w, h := processor.OutputSize(im.W, im.H); w < 1 || h < 1 || w > maxInputPixels/h {
+		return nil, failf(http.StatusUnprocessableEntity, "a picture of %d x %d pixels would become one of %d x %d for this model, which is too large", im.W, im.H, w, h)
+	}
+	out, err := processor.Transform(new(imaging.Resizer), im)
+	if err != nil {
+		return nil, err
+	}
+	return &task{picture: out, h: out.H, w: out.W}, nil
+}
