@@ -15,7 +15,7 @@ var floors = [][]string{
 		"internal/atomicfile", "internal/tfrecord", "internal/onnxruntime", "internal/hubtest", "internal/imagenet", "internal/torchfile/torchtest", "internal/counter", "examples", "internal/fuzztest"},
 	{"internal/kernels", "internal/safetensors"},
 	{"nn", "internal/torchfile", "internal/machine", "internal/jpeg"},
-	{"probe", "resnet", "imaging"},
+	{"calibrate", "probe", "resnet", "imaging"},
 	{"data", "weights", "onnx", "hub"},
 	{"batch", "project", "models", "internal/golden"},
 	{"eval"},

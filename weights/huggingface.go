@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strconv"
 
+	"github.com/bigtransfer/bit/calibrate"
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/internal/strictjson"
 	"github.com/bigtransfer/bit/resnet"
@@ -20,8 +21,8 @@ const (
 )
 
 // hfConfig is the part of a config.json (transformers BitConfig) that decides what is computed. A field that is not
-// there keeps the default of transformers. The two epsilons are our own keys, which transformers carries along
-// unread: its code fixes them at the values of newHFConfig.
+// there keeps the default of transformers. The two epsilons and the calibration are our own keys, which
+// transformers carries along unread: its code fixes the epsilons at the values of newHFConfig.
 type hfConfig struct {
 	ModelType               string            `json:"model_type"`
 	NumChannels             int               `json:"num_channels"`
@@ -38,6 +39,7 @@ type hfConfig struct {
 	ID2Label                map[string]string `json:"id2label"`
 	WSEpsilon               float64           `json:"bit_ws_epsilon"`
 	GNEpsilon               float64           `json:"bit_gn_epsilon"`
+	calibrationConfig
 }
 
 // newHFConfig returns the defaults of transformers (models/bit/configuration_bit.py).
@@ -115,6 +117,9 @@ func openHF(dir string, fsys fs.FS, text []byte, t *tensorFiles) (*Model, error)
 	if m.Labels, err = c.labels(); err != nil {
 		return nil, in(configFile, err)
 	}
+	if m.Calibration, err = c.calibration(); err != nil {
+		return nil, in(configFile, err)
+	}
 	if m.Preprocessor, err = readPreprocessor(fsys); err != nil {
 		return nil, in(preprocessorFile, err)
 	}
@@ -126,7 +131,7 @@ func openHF(dir string, fsys fs.FS, text []byte, t *tensorFiles) (*Model, error)
 		return nil, fmt.Errorf("%s: %w: its tensors are named as timm does, but %s is that of transformers (model_type %q)", t.name, ErrFormat, configFile, c.ModelType)
 	}
 	if n.headless(t.entries) {
-		m.Config.Classes, m.Labels = 1, nil
+		m.Config.Classes, m.Labels, m.Calibration = 1, nil, calibrate.Calibration{}
 	} else if m.Config.Classes, err = c.classes(t); err != nil {
 		return nil, in(configFile, err)
 	}

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/bigtransfer/bit/calibrate"
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/internal/torchfile"
 	"github.com/bigtransfer/bit/resnet"
@@ -37,6 +38,7 @@ type Model struct {
 	Labels       []string                  // readable class names in output order, nil if the checkpoint has none
 	Preprocessor *imaging.Processor        // nil if the checkpoint has none
 	Tensors      map[string]*tensor.Tensor // by the names of Config.ParamSpecs, in their shapes
+	Calibration  calibrate.Calibration     // of its scores; zero if there is none
 	Headless     bool                      // the checkpoint has no head: that of Tensors has 1 class, all zeros
 	Warnings     []string                  // what its reader should know: a name that contradicts the shapes
 }
@@ -189,5 +191,5 @@ func (m *Model) check() error {
 	if m.Labels != nil && len(m.Labels) != m.Config.Classes {
 		return fmt.Errorf("%d labels for %d classes", len(m.Labels), m.Config.Classes)
 	}
-	return nil
+	return m.Calibration.Validate()
 }

@@ -130,7 +130,8 @@ func (m *Model) writeTensors(w io.Writer, n naming, dtype DType) error {
 	return err
 }
 
-// writeConfig writes what transformers' BitConfig reads, and the epsilons that its code holds as constants.
+// writeConfig writes what transformers' BitConfig reads, the epsilons that its code holds as constants, and the
+// calibration.
 func (m *Model) writeConfig(w io.Writer, dtype DType) error {
 	c := m.Config
 	id2label, label2id := strictjson.Object{}, strictjson.Object{}
@@ -153,10 +154,11 @@ func (m *Model) writeConfig(w io.Writer, dtype DType) error {
 	for s := range c.Depths {
 		stages = append(stages, fmt.Sprintf("stage%d", s+1))
 	}
-	return writeJSON(w, strictjson.Object{
+	return writeJSON(w, slices.Concat(strictjson.Object{
 		{Key: "architectures", Value: []string{"BitForImageClassification"}},
 		{Key: "bit_gn_epsilon", Value: c.GNEpsilon},
-		{Key: "bit_ws_epsilon", Value: c.WSEpsilon},
+	}, calibrationMembers(m.Calibration), strictjson.Object{
+		{Key: wsEpsilonKey, Value: c.WSEpsilon},
 		{Key: "depths", Value: c.Depths},
 		{Key: "drop_path_rate", Value: 0.0},
 		{Key: "embedding_dynamic_padding", Value: false},
@@ -175,7 +177,7 @@ func (m *Model) writeConfig(w io.Writer, dtype DType) error {
 		{Key: "stage_names", Value: stages},
 		{Key: "torch_dtype", Value: torchNames[dtype]},
 		{Key: "width_factor", Value: 1},
-	})
+	}))
 }
 
 func writeJSON(w io.Writer, v any) error {

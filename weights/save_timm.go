@@ -108,11 +108,14 @@ func (m *Model) writeTimmConfig(w io.Writer, pretrained strictjson.Object) error
 	if args != nil {
 		o = append(o, strictjson.Member{Key: "model_args", Value: args})
 	}
-	// timm passes over these three; its code holds them as constants.
+	// timm passes over these keys of ours; its code holds the first three as constants.
 	o = append(o, strictjson.Object{
 		{Key: "bit_gn_epsilon", Value: c.GNEpsilon},
 		{Key: "bit_num_groups", Value: c.Groups},
-		{Key: "bit_ws_epsilon", Value: c.WSEpsilon},
+	}...)
+	o = append(o, calibrationMembers(m.Calibration)...)
+	o = append(o, strictjson.Object{
+		{Key: wsEpsilonKey, Value: c.WSEpsilon},
 		{Key: "pretrained_cfg", Value: pretrained},
 	}...)
 	return writeJSON(w, o)

@@ -9,12 +9,13 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bigtransfer/bit/calibrate"
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/resnet"
 )
 
 // timmConfig is the part of timm's config.json that decides what is computed (timm/models/_hub.py,
-// save_config_for_hf). The architecture itself follows from the tensors. The last three are our own keys, as in hfConfig.
+// save_config_for_hf). The architecture itself follows from the tensors. The last ones are our own keys, as in hfConfig.
 type timmConfig struct {
 	Architecture string                     `json:"architecture"`
 	NumClasses   *int                       `json:"num_classes"`
@@ -25,6 +26,7 @@ type timmConfig struct {
 	Groups    int     `json:"bit_num_groups"`
 	WSEpsilon float64 `json:"bit_ws_epsilon"`
 	GNEpsilon float64 `json:"bit_gn_epsilon"`
+	calibrationConfig
 }
 
 // timmPretrained says how pictures are prepared. What it lacks has the defaults of timm/data/config.py.
@@ -112,7 +114,12 @@ func openTimm(dir string, text []byte, t *tensorFiles) (*Model, error) {
 	if m.Preprocessor, err = c.Pretrained.processor(m.Config.Channels); err != nil {
 		return nil, in(fmt.Errorf("pretrained_cfg: %w", err))
 	}
-	if !n.headless(t.entries) {
+	if m.Calibration, err = c.calibration(); err != nil {
+		return nil, in(err)
+	}
+	if n.headless(t.entries) {
+		m.Calibration = calibrate.Calibration{}
+	} else {
 		if c.NumClasses != nil && *c.NumClasses != m.Config.Classes {
 			return nil, in(fmt.Errorf("num_classes is %d, but the head in %s has %d outputs", *c.NumClasses, t.name, m.Config.Classes))
 		}
