@@ -17,7 +17,7 @@ import (
 type Prediction struct {
 	Label string  `json:"label"` // readable name, "class 17" if the model has none
 	Index int     `json:"index"` // of the class among the outputs
-	Score float32 `json:"score"` // softmax, in [0, 1]; those of all classes sum to 1
+	Score float32 `json:"score"` // softmax, calibrated if the model is, in [0, 1]; those of all classes sum to 1
 }
 
 // ErrNotFinite means that a network's outputs for a picture are not all numbers: its weights are broken.
@@ -28,7 +28,8 @@ var ErrNotFinite = errors.New("the network's outputs are not finite numbers")
 var ErrNoHead = errors.New("the checkpoint has no classifier: fine-tune it, or use its features")
 
 // Classify returns the k most likely classes of a picture, the best first; among equals the lower index comes first.
-// k <= 0, or more than there are classes, means all of them.
+// k <= 0, or more than there are classes, means all of them. [Classifier.Judge] also says whether the picture seems to
+// show any of them.
 func (m *Classifier) Classify(img image.Image, k int) ([]Prediction, error) {
 	in, err := m.prepare(img)
 	if err != nil {
@@ -64,6 +65,16 @@ func (m *Classifier) Logits(x []float32, n, h, w int) ([]float32, error) {
 		return nil, err
 	}
 	return logits, nil
+}
+
+// Judge turns the logits of one picture into its k most likely classes, as Classify does, and says whether it is unknown: by
+// the threshold that was fitted for the model, it shows none of its classes. A model without one knows everything.
+func (m *Classifier) Judge(logits []float32, k int) (predictions []Prediction, unknown bool, err error) {
+	if len(logits) != m.net.Classes {
+		return nil, false, fmt.Errorf("%d logits, want those of one picture, %d", len(logits), m.net.Classes)
+	}
+	predictions, err = m.top(logits, k)
+	return predictions, err == nil && m.calibration.IsUnknown(logits), err
 }
 
 // Features returns the pooled features of each picture, the input of the network's last layer: a vector of
@@ -124,10 +135,11 @@ func (m *Classifier) top(logits []float32, k int) ([]Prediction, error) {
 		}
 		best = max(best, float64(v))
 	}
+	temperature := cmp.Or(m.calibration.Temperature, 1)
 	order := make([]int, len(logits))
 	for i, v := range logits {
 		order[i] = i
-		sum += math.Exp(float64(v) - best)
+		sum += math.Exp((float64(v) - best) / temperature)
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(logits[b], logits[a]) })
 	if k > 0 && k < len(order) {
@@ -135,7 +147,7 @@ func (m *Classifier) top(logits []float32, k int) ([]Prediction, error) {
 	}
 	predictions := make([]Prediction, len(order))
 	for i, class := range order {
-		predictions[i] = Prediction{m.Label(class), class, float32(math.Exp(float64(logits[class])-best) / sum)}
+		predictions[i] = Prediction{m.Label(class), class, float32(math.Exp((float64(logits[class])-best)/temperature) / sum)}
 	}
 	return predictions, nil
 }

@@ -16,6 +16,7 @@ import (
 // activation map, with nothing left out.
 type Explanation struct {
 	Predictions []Prediction // of the same pass, for all classes, the best first: what Classify says
+	Unknown     bool         // see Judge
 	Class       int          // that is explained
 	Label       string       // its name
 	Logit, Bias float32      // of the class
@@ -48,7 +49,7 @@ func (m *Classifier) Explain(img image.Image, class int) (*Explanation, error) {
 		if err != nil {
 			return err
 		}
-		if e.Predictions, err = m.top(evidence.Logits, 0); err != nil {
+		if e.Predictions, e.Unknown, err = m.Judge(evidence.Logits, 0); err != nil {
 			return err
 		}
 		if e.Class < 0 {

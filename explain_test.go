@@ -3,9 +3,11 @@ package bit
 import (
 	"math"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/bigtransfer/bit/calibrate"
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/internal/fixture"
 	"github.com/bigtransfer/bit/weights"
@@ -114,6 +116,63 @@ func TestExplainPlace(t *testing.T) {
 		if math.Abs(px-float64(at[0])) > stride || math.Abs(py-float64(at[1])) > stride {
 			t.Errorf("a spot around %v changes most what surrounds (%.0f, %.0f)", at, px, py)
 		}
+	}
+}
+
+// TestCalibratedScores: scores are softmax(z/T), their order stays, and the threshold decides what is unknown.
+func TestCalibratedScores(t *testing.T) {
+	m := tiny(t)
+	plain, err := m.ClassifyFile(picture(t, "cat.png"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown := calibrate.Unknown{Score: calibrate.MaxLogit, FalseReject: 0.1}
+	img, err := imaging.DecodeFile(picture(t, "cat.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := m.Explain(img, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, above := range []bool{true, false} {
+		unknown.Threshold = float64(e.Logit) - 0.01
+		if above {
+			unknown.Threshold += 0.02
+		}
+		if err := m.SetCalibration(calibrate.Calibration{Temperature: 2, Unknown: &unknown}); err != nil {
+			t.Fatal(err)
+		}
+		for r := range m.ClassifyFiles(t.Context(), []string{picture(t, "cat.png")}, FilesOptions{}) {
+			if r.Err != nil || r.Unknown != above {
+				t.Errorf("threshold above the score is %v: unknown is %v, error %v", above, r.Unknown, r.Err)
+			}
+			// softmax(z/2) is the root of softmax(z), to a common factor.
+			for i, p := range r.Predictions {
+				want := math.Sqrt(float64(plain[i].Score)) / math.Sqrt(float64(plain[0].Score))
+				if p.Index != plain[i].Index || math.Abs(float64(p.Score/r.Predictions[0].Score)-want) > 1e-5 {
+					t.Errorf("prediction %d is %+v, without temperature %+v", i, p, plain[i])
+				}
+			}
+		}
+	}
+	// It is saved with the model.
+	dir := filepath.Join(t.TempDir(), "model")
+	if err := m.Save(dir, weights.Card{}); err != nil {
+		t.Fatal(err)
+	}
+	again, err := OpenClassifier(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := again.Calibration(); got.Temperature != 2 || got.Unknown == nil || *got.Unknown != unknown {
+		t.Errorf("read back %+v", got)
+	}
+	if err := m.SetCalibration(calibrate.Calibration{Temperature: -1}); err == nil {
+		t.Error("a temperature of -1 is no error")
+	}
+	if _, _, err := m.Judge(make([]float32, 11), 1); err == nil {
+		t.Error("11 logits of 10 classes are no error")
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 type FileResult struct {
 	File        string
 	Predictions []Prediction // the best first
+	Unknown     bool         // the picture seems to show none of the model's classes; see [Classifier.Judge]
 	Err         error        // why there are none; it names the file
 }
 
@@ -157,7 +158,7 @@ func (m *Classifier) yieldBatch(batch []*fileTask, top int, yield func(FileResul
 		r := FileResult{File: t.file, Err: t.err}
 		if r.Err == nil {
 			if r.Err = failed; r.Err == nil {
-				r.Predictions, r.Err = m.top(logits[:m.net.Classes], top)
+				r.Predictions, r.Unknown, r.Err = m.Judge(logits[:m.net.Classes], top)
 				logits = logits[m.net.Classes:]
 			}
 			if r.Err != nil {

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/bigtransfer/bit/calibrate"
 	"github.com/bigtransfer/bit/hub"
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/internal/imagenet"
@@ -40,6 +41,8 @@ type Classifier struct {
 	ids       []string // WordNet's, of labels that this program supplied
 	headless  bool
 	warnings  []string
+
+	calibration calibrate.Calibration
 
 	mu        sync.Mutex // guards what follows, made at the first pass
 	predictor *resnet.Predictor
@@ -108,7 +111,7 @@ func (o Opener) OpenClassifier(ctx context.Context, ref string) (*Classifier, er
 		return nil, fmt.Errorf("%s: %w", ref, err)
 	}
 	m := &Classifier{name: ref, format: file.Format, net: net, labels: file.Labels, processor: file.Preprocessor, threads: o.Threads,
-		headless: file.Headless, warnings: file.Warnings}
+		headless: file.Headless, warnings: file.Warnings, calibration: file.Calibration}
 	if m.name == "" {
 		m.name = DefaultModel
 	}
@@ -190,6 +193,18 @@ func (m *Classifier) Label(class int) string {
 	return m.labels[class]
 }
 
+// Calibration returns what was fitted to make the model's scores mean what they say; zero if nothing was.
+func (m *Classifier) Calibration() calibrate.Calibration { return m.calibration }
+
+// SetCalibration makes the model use a calibration; zero for none. It must not be called while the model is used.
+func (m *Classifier) SetCalibration(c calibrate.Calibration) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	m.calibration = c
+	return nil
+}
+
 // Processor returns how pictures are prepared for the model. It is a copy.
 func (m *Classifier) Processor() *imaging.Processor {
 	p := *m.processor
@@ -204,7 +219,14 @@ func (m *Model) Save(dir string, card weights.Card) error {
 	if m.headless {
 		return fmt.Errorf("save %s: %w", dir, ErrNoHead)
 	}
-	return weights.SaveHF(context.Background(), dir, weights.FromNetwork(m.net, m.labels, m.processor), weights.F32, card)
+	return weights.SaveHF(context.Background(), dir, m.Weights(), weights.F32, card)
+}
+
+// Weights returns the model as package weights writes it. The values are not copied.
+func (m *Model) Weights() *weights.Model {
+	w := weights.FromNetwork(m.net, m.labels, m.processor)
+	w.Calibration = m.calibration
+	return w
 }
 
 // Network returns the network itself, for what this package has no method for. The model and the caller share it: it must

@@ -372,7 +372,7 @@ func TestConcurrentUse(t *testing.T) {
 			for i := range files {
 				f := files[(i+worker)%len(files)]
 				p, err := m.ClassifyFile(f, 3)
-				check(FileResult{f, p, err}, alone[f])
+				check(FileResult{File: f, Predictions: p, Err: err}, alone[f])
 				img, err := imaging.DecodeFile(f)
 				if err != nil {
 					t.Error(err)

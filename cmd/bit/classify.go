@@ -37,7 +37,11 @@ reported, the rest go on, and the exit code is 1.
 
 With --json, each file is one line:
   {"file":"…","predictions":[{"label":"…","index":0,"score":0.9},…]}
-  {"file":"…","error":"…"}`,
+  {"file":"…","unknown":true,"predictions":[…]}
+  {"file":"…","error":"…"}
+
+Scores are calibrated, and pictures that show none of the classes are called unknown, if
+bit calibrate has fitted the model for it.`,
 		Example: `  bit classify cat.jpg
   bit classify --model my-model --top 1 holiday/
   bit classify --json photos/ > labels.jsonl
@@ -201,12 +205,21 @@ func (a *app) writeJSON(r bit.FileResult) error {
 	}
 	return e.Encode(struct {
 		File        string           `json:"file"`
+		Unknown     bool             `json:"unknown,omitempty"`
 		Predictions []bit.Prediction `json:"predictions"`
-	}{r.File, r.Predictions})
+	}{r.File, r.Unknown, r.Predictions})
 }
+
+// unknownText stands where a label would, for a picture that shows none of the classes.
+const unknownText = "unknown: none of the classes"
 
 // writeLines writes "file  81.20 %  label" for each class, in columns.
 func (a *app) writeLines(r bit.FileResult, column int) error {
+	if r.Unknown {
+		if _, err := fmt.Fprintf(a.stdout, "%s  %8s  %s\n", runewidth.FillRight(r.File, column), "", unknownText); err != nil {
+			return err
+		}
+	}
 	for _, p := range r.Predictions {
 		if _, err := fmt.Fprintf(a.stdout, "%s  %6.2f %%  %s\n", runewidth.FillRight(r.File, column), 100*p.Score, p.Label); err != nil {
 			return err
@@ -237,6 +250,9 @@ func (a *app) writeBars(r bit.FileResult) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s%s%s\n", bold, r.File, plain)
+	if r.Unknown {
+		fmt.Fprintf(&b, "%s%s\n", strings.Repeat(" ", indent), unknownText)
+	}
 	for _, p := range r.Predictions {
 		b.WriteString(strings.Repeat(" ", indent))
 		b.WriteString(runewidth.FillRight(runewidth.Truncate(p.Label, label, "…"), label))

@@ -79,7 +79,7 @@ func (a *app) convert(ctx context.Context, ref, out string, o convertOptions) er
 		return fmt.Errorf("%s: %w; fine-tune it first", ref, bit.ErrNoHead)
 	}
 	boundGarbage(m.Config())
-	model := weights.FromNetwork(m.Network(), m.Labels(), m.Processor())
+	model := m.Weights()
 	if o.to == "npz" {
 		if c := m.Config(); c.WSEpsilon != resnet.WSEpsilonOfficial {
 			fmt.Fprintf(a.stderr, "note: an .npz file is read with %v added to the variance of filters, where this model has %v; it shows only in filters of a variance near that\n",

@@ -110,6 +110,9 @@ func (a *app) printExplanation(file string, e *bit.Explanation) error {
 		}
 	}
 	fmt.Fprintf(&b, "%s  %.2f %%  %s\n", file, 100*score(e), e.Label)
+	if e.Unknown {
+		fmt.Fprintf(&b, "%s\n", unknownText)
+	}
 	fmt.Fprintf(&b, "logit %.4f = %.4f for + %.4f against + %.4f bias, of %d x %d positions:\n", e.Logit, positive, negative, e.Bias, e.W, e.H)
 	for y := range e.H {
 		for x := range e.W {
@@ -145,6 +148,7 @@ func (a *app) writeExplanation(file string, e *bit.Explanation) error {
 	enc.SetEscapeHTML(false)
 	return enc.Encode(struct {
 		File          string           `json:"file"`
+		Unknown       bool             `json:"unknown,omitempty"`
 		Class         class            `json:"class"`
 		Contributions [][]float32      `json:"contributions"`
 		Origin        [2]float64       `json:"origin"`
@@ -154,7 +158,7 @@ func (a *app) writeExplanation(file string, e *bit.Explanation) error {
 		Height        int              `json:"height"`
 		Predictions   []bit.Prediction `json:"predictions"`
 	}{
-		file, class{bit.Prediction{Label: e.Label, Index: e.Class, Score: score(e)}, e.Logit, e.Bias}, rows, e.Origin, e.Step,
+		file, e.Unknown, class{bit.Prediction{Label: e.Label, Index: e.Class, Score: score(e)}, e.Logit, e.Bias}, rows, e.Origin, e.Step,
 		[4]float64{e.View.X0, e.View.Y0, e.View.X1, e.View.Y1}, e.Width, e.Height, e.Predictions[:min(5, len(e.Predictions))],
 	})
 }
