@@ -78,6 +78,26 @@ func (d *Dataset) EvalSplit() (name string, examples []Example) {
 	return splitTrain, d.Train
 }
 
+// keepSplit forgets the splits that are not wanted.
+func (d *Dataset) keepSplit(wanted string) error {
+	if wanted == "eval" {
+		wanted, _ = d.EvalSplit()
+	}
+	splits := map[string]*[]Example{splitTrain: &d.Train, splitVal: &d.Val, splitTest: &d.Test}
+	switch {
+	case wanted == "":
+		return nil
+	case splits[wanted] == nil:
+		return fmt.Errorf("the split %q, expected train, val or test", wanted)
+	}
+	for name, examples := range splits {
+		if name != wanted {
+			*examples = nil
+		}
+	}
+	return nil
+}
+
 // Relabel numbers the labels as classes does, so that a model with those classes can be evaluated on the data set,
 // which may use only some of them. A class that is missing there is an [*UnknownClassError], and one that is there
 // twice an error; d is then unchanged.

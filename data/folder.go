@@ -21,7 +21,7 @@ func splitOf(dir string) string {
 		return splitTrain
 	case "val", "valid", "validation", "dev":
 		return splitVal
-	case "test", "testing", "eval":
+	case "test", "testing", "eval", "evaluation":
 		return splitTest
 	}
 	return ""
@@ -44,6 +44,7 @@ const (
 // lister walks a file system and notes what it leaves out.
 type lister struct {
 	fsys    fs.FS
+	dir     string // where fsys lies on disk, if it does
 	opener  Opener
 	skipped []Skipped
 }

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
@@ -9,34 +10,70 @@ import (
 )
 
 // Opener opens data sets with settings of its own. Its zero value is what [Open] uses.
-type Opener struct{}
+type Opener struct {
+	Images string // folder of the pictures that a table names; "" for the folder of the table
+
+	// Columns of a table, by name or, from 1 on, by number. "" finds them, see [Open].
+	FileColumn, LabelColumn, SplitColumn string
+
+	LabelSeparator string   // between the labels of a picture that has several; makes the data set multi-label
+	Classes        []string // names of the classes in their order, for labels that are numbers or need an order of their own
+	MaxSkipped     float64  // share of a table's rows that may be unusable; 0 for DefaultMaxSkipped, 1 for any
+
+	// Split lists one split alone: "train", "val" or "test", or "eval" for the one that [Dataset.EvalSplit] gives. The
+	// classes are those of the data set, as far as they are known without the other splits. "" lists all.
+	Split string
+}
+
+// DefaultMaxSkipped is the share of a table's rows that may name a file that is missing, or have no label. More of them
+// say that something is wrong with the whole, for instance the folder of the pictures.
+const DefaultMaxSkipped = 0.1
 
 // Open lists the data set at path, a directory or a file, whose layout is told by what is there:
 //
 //   - class/file: every directory is a class, and all pictures are Train;
 //   - split/class/file: with splits train (or training), val (valid, validation, dev) and test (testing, eval), in any
 //     case;
-//   - Tiny-ImageNet-200: wnids.txt, words.txt, train/<wnid>/images and val/val_annotations.txt.
+//   - Tiny-ImageNet-200: wnids.txt, words.txt, train/<wnid>/images and val/val_annotations.txt;
+//   - a table (.csv, .tsv, .jsonl) of pictures and their labels: the file itself, or a folder in which tables are called
+//     labels, annotations or by a split, as in train.csv and test_labels.tsv.
 //
 // Classes are sorted by directory name. Val and Test may lack classes of Train, not add any; without a training split
 // the classes are those of the other two. Class directories may be nested deeper. Pictures are recognised by extension;
 // other files, hidden ones and files outside a class directory are listed in Skipped.
+//
+// A table has a row for each picture. Its first row is a header if no cell of it is the name of a picture. The file is in
+// the column called file_name, filename, file, image or the like, or else in the first whose cells are names of pictures;
+// the label in that called label, class, category or the like, or else in the only other one; and a column called split
+// may say train, val or test. Files are looked for beside the table, or in a folder there called images or like the table;
+// an extension may be missing in the table. A table on disk may name files anywhere, by absolute paths or ones with "..".
+// Classes are sorted by text, or by value where all are integers. A row whose file is missing or that has no label is
+// listed in Skipped. A label that is a list in a .jsonl file makes the data set multi-label, as LabelSeparator does.
 func Open(path string) (*Dataset, error) { return Opener{}.Open(path) }
 
 // OpenFS is [Open] for the root of a file system, for instance an opened zip file.
 func OpenFS(fsys fs.FS) (*Dataset, error) { return Opener{}.OpenFS(fsys) }
 
 // Open is the function [Open] with o's settings.
-func (o Opener) Open(path string) (*Dataset, error) {
+func (o Opener) Open(path string) (*Dataset, error) { return o.OpenContext(context.Background(), path) }
+
+// OpenContext is Open for what takes time. The data set's pictures are read under ctx too.
+func (o Opener) OpenContext(ctx context.Context, path string) (*Dataset, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("data set: %w", err)
 	}
 	var d *Dataset
 	if info.IsDir() {
-		d, err = o.OpenFS(os.DirFS(path))
+		d, err = o.openRoot(&lister{fsys: os.DirFS(path), dir: path, opener: o})
 	} else {
 		d, err = o.openFile(path)
+	}
+	if err == nil {
+		err = d.keepSplit(o.Split)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("data set %s: %w", path, err)
@@ -54,12 +91,16 @@ type layout struct {
 // layouts are tried in this order. Folders of classes are what everything else is.
 var layouts = []layout{
 	{"Tiny-ImageNet-200", (*lister).isTinyImageNet, (*lister).tinyImageNet},
+	{"tables", (*lister).hasTables, (*lister).tables},
 	{"folders", func(*lister) bool { return true }, (*lister).folders},
 }
 
 // OpenFS is the function [OpenFS] with o's settings.
 func (o Opener) OpenFS(fsys fs.FS) (*Dataset, error) {
-	l := &lister{fsys: fsys, opener: o}
+	return o.openRoot(&lister{fsys: fsys, opener: o})
+}
+
+func (o Opener) openRoot(l *lister) (*Dataset, error) {
 	for _, layout := range layouts {
 		if !layout.is(l) {
 			continue
@@ -68,13 +109,18 @@ func (o Opener) OpenFS(fsys fs.FS) (*Dataset, error) {
 		if err != nil {
 			return nil, err
 		}
-		if d.Source == nil {
-			d.Source = Files{fsys}
-		}
-		d.Skipped = append(d.Skipped, l.skipped...)
+		l.complete(d)
 		return d, nil
 	}
 	panic("data: no layout")
+}
+
+// complete gives a data set what all have that a lister lists.
+func (l *lister) complete(d *Dataset) {
+	if d.Source == nil {
+		d.Source = Files{l.fsys}
+	}
+	d.Skipped = append(d.Skipped, l.skipped...)
 }
 
 // fileFormat is a data set in a file.
@@ -85,7 +131,9 @@ type fileFormat struct {
 }
 
 // fileFormats are tried in this order.
-var fileFormats = []fileFormat{}
+var fileFormats = []fileFormat{
+	{"table (.csv, .tsv, .jsonl)", isTableFile, Opener.openTable},
+}
 
 // headLen is how many of a file's first bytes tell its format: those up to the magic of a tar file.
 const headLen = 512

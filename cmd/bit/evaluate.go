@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,6 +15,7 @@ import (
 
 type evaluateOptions struct {
 	modelOptions
+	dataOptions
 	split string
 	batch int
 	json  bool
@@ -25,15 +28,16 @@ func (a *app) newEvaluateCommand() *cobra.Command {
 		Short: "Measure a model on labelled pictures",
 		Long: `Measure a model on labelled pictures: top-1 and top-5 accuracy and mean cross-entropy.
 
-DATA is a folder class/file or train|val|test/class/file, or the unpacked
-Tiny-ImageNet-200. Its test split is used, else its validation split, else all of it.
-Classes are matched to the model's labels by name; DATA may lack some of them.
+` + dataHelp + `
+
+Its test split is used, else its validation split, else all of it. Classes
+are matched to the model's labels by name; DATA may lack some of them.
 
 With --json, the last line is {"top1":…,"top5":…,"loss":…,"images":…}, with accuracies
 between 0 and 1.`,
 		Example: `  bit evaluate tiny-imagenet-200
   bit evaluate --model my-model --split val my-photos`,
-		Args: wants(1, 1, "one folder DATA"),
+		Args: wants(1, 1, "one DATA"),
 		RunE: a.runE(func(ctx context.Context, args []string) error { return a.evaluate(ctx, args[0], o) }),
 	}
 	o.modelOptions.addFlags(cmd)
@@ -41,6 +45,7 @@ between 0 and 1.`,
 	f.StringVar(&o.split, "split", "", "train, val or test (default test, else val, else everything)")
 	f.IntVar(&o.batch, "batch", 0, "pictures per pass of the network; changes the speed, not the scores (default 32)")
 	f.BoolVar(&o.json, "json", false, "print the scores as JSON")
+	o.dataOptions.addFlags(cmd)
 	return cmd
 }
 
@@ -48,11 +53,14 @@ func (a *app) evaluate(ctx context.Context, dir string, o evaluateOptions) error
 	if o.batch < 0 {
 		return usagef("--batch %d: want at least 1", o.batch)
 	}
-	m, err := o.open(ctx, a)
+	if !slices.Contains([]string{"", "train", "val", "test"}, o.split) {
+		return usagef("--split %s: want train, val or test", o.split)
+	}
+	m, err := o.modelOptions.open(ctx, a)
 	if err != nil {
 		return err
 	}
-	ds, err := data.Open(dir)
+	ds, err := o.dataOptions.open(ctx, a, dir, cmp.Or(o.split, "eval"))
 	if err != nil {
 		return err
 	}
@@ -116,8 +124,6 @@ func chooseSplit(ds *data.Dataset, name string) (string, []data.Example, error) 
 		examples = ds.Val
 	case "test":
 		examples = ds.Test
-	default:
-		return "", nil, usagef("--split %s: want train, val or test", name)
 	}
 	if len(examples) == 0 {
 		return "", nil, fmt.Errorf("%w in the %s split", data.ErrNoImages, name)

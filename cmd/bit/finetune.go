@@ -16,7 +16,8 @@ import (
 
 type finetuneOptions struct {
 	trainingOptions
-	model            string
+	model string
+	dataOptions
 	fromScratch      bool
 	examplesPerClass int
 	steps            int
@@ -34,8 +35,9 @@ func (a *app) newFinetuneCommand() *cobra.Command {
 		Short: "Train a model on your own pictures",
 		Long: `Train a model on your own pictures, by BiT-HyperRule unless flags say otherwise.
 
-DATA is a folder class/file or train|val|test/class/file. The rule sets everything by the
-number of training images and their size:
+` + dataHelp + `
+
+The rule sets everything by the number of training images and their size:
 
   fewer than 20,000 images   500 steps, no mixup
   fewer than 500,000         10,000 steps, mixup 0.1
@@ -54,7 +56,7 @@ number of threads.`,
   bit finetune my-photos -o my-model --steps 100 --batch 64 --crop 64
   bit finetune cifar10 -o cifar10-5-shot --examples-per-class 5 --seed 1
   bit finetune my-photos -o big-model --model BiT-M-R50x1.npz`,
-		Args: wants(1, 1, "one folder DATA"),
+		Args: wants(1, 1, "one DATA"),
 		RunE: a.runE(func(ctx context.Context, args []string) error { return a.finetune(ctx, args[0], o) }),
 	}
 	o.trainingOptions.addFlags(cmd)
@@ -69,6 +71,7 @@ number of threads.`,
 	f.BoolVar(&o.noFlip, "no-flip", false, "do not mirror images: for digits, text and whatever has a left and a right")
 	f.IntVar(&o.examplesPerClass, "examples-per-class", 0, "train on this many images of each class, drawn by --seed (default all)")
 	f.BoolVar(&o.fromScratch, "from-scratch", false, "start from random weights, to see what the pretrained ones are worth")
+	o.dataOptions.addFlags(cmd)
 	return cmd
 }
 
@@ -104,7 +107,7 @@ func (a *app) finetune(ctx context.Context, dir string, o finetuneOptions) error
 	if err != nil {
 		return err
 	}
-	ds, err := data.Open(dir)
+	ds, err := o.dataOptions.open(ctx, a, dir, "")
 	if err != nil {
 		return err
 	}

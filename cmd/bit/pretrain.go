@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/eval"
 	"github.com/bigtransfer/bit/pretrain"
 	"github.com/bigtransfer/bit/resnet"
@@ -17,6 +16,7 @@ import (
 
 type pretrainOptions struct {
 	trainingOptions
+	dataOptions
 	recipe       string
 	units        []int
 	width        int
@@ -50,16 +50,17 @@ func (a *app) newPretrainCommand() *cobra.Command {
 		Short: "Train a network from random weights",
 		Long: `Train a network from random weights on a large data set, to be fine-tuned later.
 
-DATA is a folder class/file or train|val|test/class/file, or the unpacked
-Tiny-ImageNet-200. The model is measured on the test split, or else on the validation
-split, after every epoch. OUTPUT becomes a folder in Hugging Face's layout, with the run's
+` + dataHelp + `
+
+The model is measured on the test split, or else on the validation split, after every
+epoch. OUTPUT becomes a folder in Hugging Face's layout, with the run's
 checkpoints beside the model.
 
 Ctrl-C saves the run and prints the command that goes on with it. The bits of the model
 depend neither on interruptions nor on the number of threads.`,
 		Example: `  bit pretrain tiny-imagenet-200 -o BiT-Tiny-R26x0.5 --float16
   bit pretrain imagenet -o my-bit-s --recipe bit-s --units 3,4,6,3 --width 64 --micro-batch 64`,
-		Args: wants(1, 1, "one folder DATA"),
+		Args: wants(1, 1, "one DATA"),
 		RunE: a.runE(func(ctx context.Context, args []string) error { return a.pretrain(ctx, args[0], o) }),
 	}
 	f := cmd.Flags()
@@ -78,6 +79,7 @@ depend neither on interruptions nor on the number of threads.`,
 	f.Float64Var(&o.learningRate, "learning-rate", 0, "learning rate after warm-up (default the recipe's, in proportion to the batch)")
 	f.IntVar(&o.warmUp, "warm-up", 0, "steps of warm-up (default the recipe's)")
 	f.BoolVar(&o.float16, "float16", false, "store the model as float16, in half the space")
+	o.dataOptions.addFlags(cmd)
 	return cmd
 }
 
@@ -131,7 +133,7 @@ func (a *app) pretrain(ctx context.Context, dir string, o pretrainOptions) error
 	if err != nil {
 		return err
 	}
-	ds, err := data.Open(dir)
+	ds, err := o.dataOptions.open(ctx, a, dir, "")
 	if err != nil {
 		return err
 	}
