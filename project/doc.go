@@ -8,8 +8,9 @@
 //	<project>/pictures/<sha256>      as uploaded
 //	<project>/thumbnails/<sha256>    JPEG, made again if missing
 //	<project>/runs/<job>/            checkpoints and the finished model of a fine-tuning
+//	kept/<model>/                    models that were taken out of projects, to be served
 //
-// <project> is an identifier that the store draws; the names that people give are text in records and never a path. A
+// <project> and <model> are identifiers that the store draws; the names that people give are text in records and never a path. A
 // picture's file is complete on disk before a record speaks of it, and outlives the last record that does: a kill at any
 // moment leaves at most a file that nothing speaks of, which [Open] removes.
 //

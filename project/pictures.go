@@ -42,7 +42,7 @@ func (s *Store) Add(id string, class uint64, name string, content []byte) (Added
 	}
 	sum := sha256.Sum256(content)
 	p := Picture{
-		Class: class, Name: shortName(name), File: hex.EncodeToString(sum[:]), Pixels: pixelHash(img),
+		Class: class, Name: shortName(name), File: hex.EncodeToString(sum[:]), Pixels: pixelHash(img), Look: imaging.HashOf(img),
 		Width: img.W, Height: img.H, Bytes: int64(len(content)), Added: now(),
 	}
 	lock := &s.files[sum[0]%byte(len(s.files))]

@@ -1,6 +1,10 @@
 package project
 
-import "time"
+import (
+	"time"
+
+	"github.com/bigtransfer/bit/imaging"
+)
 
 // Project is a task that someone teaches: classes and pictures of them.
 type Project struct {
@@ -22,15 +26,16 @@ type Class struct {
 
 // Picture is a picture of a class.
 type Picture struct {
-	ID     uint64    `json:"id"`
-	Class  uint64    `json:"class"`
-	Name   string    `json:"name"`   // of the file it came from, for people
-	File   string    `json:"file"`   // SHA-256 of its bytes, in hexadecimal
-	Pixels string    `json:"pixels"` // SHA-256 of size and upright RGB values, in hexadecimal
-	Width  int       `json:"width"`  // upright
-	Height int       `json:"height"`
-	Bytes  int64     `json:"bytes"`
-	Added  time.Time `json:"added"`
+	ID     uint64       `json:"id"`
+	Class  uint64       `json:"class"`
+	Name   string       `json:"name"`   // of the file it came from, for people
+	File   string       `json:"file"`   // SHA-256 of its bytes, in hexadecimal
+	Pixels string       `json:"pixels"` // SHA-256 of size and upright RGB values, in hexadecimal
+	Look   imaging.Hash `json:"look"`
+	Width  int          `json:"width"` // upright
+	Height int          `json:"height"`
+	Bytes  int64        `json:"bytes"`
+	Added  time.Time    `json:"added"`
 }
 
 // Kind is a way to train.

@@ -1,9 +1,8 @@
 package project
 
 import (
-	"errors"
-	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	bolt "go.etcd.io/bbolt"
@@ -12,7 +11,19 @@ import (
 // recover puts in order what a process left that ended at any moment.
 func (s *Store) recover() error {
 	known := map[string]map[string]bool{} // of each project, the files that records speak of, and the jobs
+	kept := map[string]bool{}
 	err := s.db.Update(func(b *bolt.Tx) error {
+		bucket, err := b.CreateBucketIfNotExists(keptBucket)
+		if err != nil {
+			return err
+		}
+		models, err := all[Kept](bucket)
+		if err != nil {
+			return err
+		}
+		for _, k := range models {
+			kept[k.Dir] = true
+		}
 		root, err := b.CreateBucketIfNotExists(rootBucket)
 		if err != nil {
 			return err
@@ -31,6 +42,9 @@ func (s *Store) recover() error {
 		})
 	})
 	if err != nil {
+		return err
+	}
+	if err := removeOthers(filepath.Join(s.dir, keptDir), kept); err != nil {
 		return err
 	}
 	entries, err := os.ReadDir(s.dir)
@@ -75,18 +89,25 @@ func (t *tx) pauseJobs(known map[string]bool) error {
 // tidy removes files and runs of a project that no record speaks of.
 func (s *Store) tidy(id string, known map[string]bool) error {
 	for _, dir := range []string{pictureDir, thumbnailDir, runDir} {
-		entries, err := os.ReadDir(s.path(id, dir))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := removeOthers(s.path(id, dir), known); err != nil {
 			return err
 		}
-		if err := os.MkdirAll(s.path(id, dir), 0o700); err != nil {
-			return err
-		}
-		for _, e := range entries {
-			if known[e.Name()] {
-				continue
-			}
-			if err := os.RemoveAll(s.path(id, dir, e.Name())); err != nil {
+	}
+	return nil
+}
+
+// removeOthers leaves in a folder, which it makes if need be, what is known.
+func removeOthers(dir string, known map[string]bool) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !known[e.Name()] {
+			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
 				return err
 			}
 		}

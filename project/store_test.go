@@ -175,9 +175,15 @@ func TestWarnings(t *testing.T) {
 			if i >= a {
 				class = 2
 			}
-			list = append(list, Picture{ID: uint64(i + 1), Class: class, Pixels: strconv.Itoa(i)})
+			list = append(list, Picture{ID: uint64(i + 1), Class: class, Pixels: strconv.Itoa(i), Look: imaging.Hash(uint64(i+1) * 0x9e3779b97f4a7c15)})
 		}
 		return list
+	}
+	alike := pictures(5, 5)
+	alike[3].Look = alike[1].Look ^ 0b10101 // 3 bits
+	alike[7].Look = alike[1].Look           // of another class
+	if got := fmt.Sprint(warnings(classes, alike)); got != "[{duplicate [1] [4]}]" {
+		t.Errorf("pictures that look alike: %s", got)
 	}
 	for _, c := range []struct {
 		a, b int
@@ -222,7 +228,7 @@ func TestNames(t *testing.T) {
 		t.Errorf("beside the store is now %v", beside)
 	}
 	for _, e := range must[[]os.DirEntry](t)(os.ReadDir(dir)) {
-		if e.Name() != "projects.db" && !isID(e.Name()) {
+		if e.Name() != "projects.db" && e.Name() != keptDir && !isID(e.Name()) {
 			t.Errorf("the store has %q", e.Name())
 		}
 	}
@@ -352,6 +358,49 @@ func TestJobKeepsItsPictures(t *testing.T) {
 	}
 }
 
+// A kept model replaces the one of its name, and outlives its project.
+func TestKeep(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Limits{})
+	save := func(content string) func(dir string) error {
+		return func(dir string) error {
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(dir, "model"), []byte(content), 0o600)
+		}
+	}
+	for _, content := range []string{"first", "second"} {
+		must[Kept](t)(s.Keep(Kept{Name: "pets", Kind: Probe}, save(content)))
+	}
+	failed := errors.New("disk full")
+	if _, err := s.Keep(Kept{Name: "pets"}, func(dir string) error { save("third")(dir); return failed }); !errors.Is(err, failed) {
+		t.Errorf("%v, want %v", err, failed)
+	}
+	s.Close()
+	os.MkdirAll(filepath.Join(dir, keptDir, strings.Repeat("b", idLength)), 0o700) // of a save that was cut short
+	s = open(t, dir, Limits{})
+	list := must[[]Kept](t)(s.KeptModels())
+	if len(list) != 1 || list[0].Name != "pets" {
+		t.Fatalf("%+v", list)
+	}
+	if got := must[[]byte](t)(os.ReadFile(filepath.Join(s.KeptDir(list[0]), "model"))); string(got) != "second" {
+		t.Errorf("the model is %q", got)
+	}
+	if n := len(must[[]os.DirEntry](t)(os.ReadDir(filepath.Join(dir, keptDir)))); n != 1 {
+		t.Errorf("%d folders of one kept model", n)
+	}
+	if err := s.Forget("pets"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Forget("../pets"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("forgetting what is not there: %v", err)
+	}
+	if n := len(must[[]os.DirEntry](t)(os.ReadDir(filepath.Join(dir, keptDir)))); n != 0 {
+		t.Errorf("%d folders of no kept model", n)
+	}
+}
+
 // What a kill can leave is removed: files without a record, folders of projects that were deleted. What is not the
 // store's stays.
 func TestTidiesUp(t *testing.T) {
@@ -375,7 +424,7 @@ func TestTidiesUp(t *testing.T) {
 	for _, e := range must[[]os.DirEntry](t)(os.ReadDir(dir)) {
 		names = append(names, e.Name())
 	}
-	want := []string{p.ID, gone.ID, "notes.txt", "projects.db"}
+	want := []string{p.ID, gone.ID, "notes.txt", "projects.db", keptDir}
 	slices.Sort(want)
 	if !slices.Equal(names, want) {
 		t.Errorf("the store has %q, want %q", names, want)

@@ -1,6 +1,10 @@
 package project
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/bigtransfer/bit/imaging"
+)
 
 // Warning is something about a project's pictures that makes a model worse, or its accuracy look better than it is.
 type Warning struct {
@@ -16,7 +20,7 @@ const (
 	Few       WarningKind = "few"       // a class has fewer pictures than MinPictures, which a head can hardly generalise from
 	Skew      WarningKind = "skew"      // a class has more than MaxSkew times the pictures of another
 	Conflict  WarningKind = "conflict"  // the same picture is in several classes
-	Duplicate WarningKind = "duplicate" // pictures of a class look the same: left out one by one, they give each other away
+	Duplicate WarningKind = "duplicate" // pictures look like earlier ones of their class: left out one by one, they give each other away
 )
 
 // Rules of thumb: below MinPictures leaving one out tells little, and where a class is rarer than 1 in MaxSkew of another,
@@ -69,11 +73,17 @@ func warnings(classes []Class, pictures []Picture) []Warning {
 	if least.ID != 0 && count[most.ID] > MaxSkew*count[least.ID] {
 		list = append(list, Warning{Kind: Skew, Classes: []uint64{most.ID, least.ID}})
 	}
-	return append(list, sameWarnings(pictures)...)
+	list = append(list, conflicts(pictures)...)
+	for _, c := range classes {
+		if alike := lookalikes(c, pictures); alike != nil {
+			list = append(list, Warning{Kind: Duplicate, Classes: []uint64{c.ID}, Pictures: alike})
+		}
+	}
+	return list
 }
 
-// sameWarnings finds pictures of the same pixels, which are in different classes.
-func sameWarnings(pictures []Picture) []Warning {
+// conflicts finds pictures that are in several classes.
+func conflicts(pictures []Picture) []Warning {
 	var list []Warning
 	groups := map[string][]Picture{}
 	for _, p := range pictures {
@@ -81,7 +91,7 @@ func sameWarnings(pictures []Picture) []Warning {
 	}
 	for _, p := range pictures { // in their order
 		group := groups[p.Pixels]
-		if len(group) < 2 || group[0].ID != p.ID {
+		if group[0].ID != p.ID {
 			continue
 		}
 		w := Warning{Kind: Conflict}
@@ -91,10 +101,26 @@ func sameWarnings(pictures []Picture) []Warning {
 				w.Classes = append(w.Classes, q.Class)
 			}
 		}
-		if len(w.Classes) < 2 {
-			w.Kind = Duplicate // two that were moved into one class
+		if len(w.Classes) > 1 {
+			list = append(list, w)
 		}
-		list = append(list, w)
 	}
 	return list
+}
+
+// lookalikes returns the pictures of a class that look like an earlier one of it.
+func lookalikes(c Class, pictures []Picture) (alike []uint64) {
+	var hashes []imaging.Hash
+	var ids []uint64
+	for _, p := range pictures {
+		if p.Class == c.ID {
+			hashes, ids = append(hashes, p.Look), append(ids, p.ID)
+		}
+	}
+	for i, first := range imaging.NearGroups(hashes, imaging.NearDuplicate) {
+		if first != i {
+			alike = append(alike, ids[i])
+		}
+	}
+	return alike
 }
