@@ -69,6 +69,23 @@ func (c *Client) Embed(ctx context.Context, picture []byte, o Options) ([]float3
 	return result.Results[0].Embedding, nil
 }
 
+// Explain returns the most likely classes of a picture file, and which parts of it speak for a class: "" for the most
+// likely one.
+func (c *Client) Explain(ctx context.Context, picture []byte, class string, o Options) (*ExplainedPicture, error) {
+	query := url.Values{}
+	if o.Top != 0 {
+		query.Set("top", strconv.Itoa(o.Top))
+	}
+	if class != "" {
+		query.Set("class", class)
+	}
+	var result ExplainedPicture
+	if err := c.post(ctx, "explain", query, picture, o, &result); err != nil {
+		return nil, err
+	}
+	return &result, nil
+}
+
 // Models lists the server's models.
 func (c *Client) Models(ctx context.Context) ([]Model, error) {
 	var result Models

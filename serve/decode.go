@@ -49,31 +49,15 @@ func named(p picture, err error) error {
 	return fmt.Errorf("%s: %w", p.name, err)
 }
 
-func (s *Server) prepareOne(ctx context.Context, i *instance, file []byte) (*task, error) {
-	if len(file) == 0 {
-		return nil, failf(http.StatusBadRequest, "no picture: the body is empty")
-	}
-	decoder := imaging.Decoder{MaxPixels: s.config.MaxPixels}
-	w, h, err := decoder.Size(file) // from the header, before anything is made room for
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case s.decoders <- struct{}{}:
-		defer func() { <-s.decoders }()
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	release, err := s.admission.decoding(ctx, int64(w)*int64(h)*decodedBytes)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	im, err := decoder.Decode(file)
-	if err != nil {
-		return nil, err
-	}
-	return i.fit(im)
+func (s *Server) prepareOne(ctx context.Context, i *instance, file []byte) (t *task, err error) {
+	err = s.Decoding(ctx, file, func(d imaging.Decoder) error {
+		im, err := d.Decode(file)
+		if err == nil {
+			t, err = i.fit(im)
+		}
+		return err
+	})
+	return t, err
 }
 
 // maxInputPixels is the largest prepared picture, 2048 x 2048. Only a model that keeps the aspect ratio can ask for more, of

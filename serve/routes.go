@@ -50,7 +50,8 @@ func (s *Server) ownRoutes() []Route {
 		for _, under := range []string{"/v1", "/v1/models/{model}"} {
 			routes = append(routes,
 				Route{Method: method, Pattern: under + "/classify", Answer: s.classify},
-				Route{Method: method, Pattern: under + "/embed", Answer: s.embed})
+				Route{Method: method, Pattern: under + "/embed", Answer: s.embed},
+				Route{Method: method, Pattern: under + "/explain", Answer: s.explain})
 		}
 	}
 	if s.config.Profile {

@@ -1,0 +1,57 @@
+package serve
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/bigtransfer/bit/imaging"
+)
+
+// Picture is a picture file as a request brought it.
+type Picture struct {
+	Name string // what the client calls it; may be empty
+	File []byte
+}
+
+// ReadPictures takes a request on and reads its pictures, within the server's limits. Its places and its memory are those
+// of the pictures until release is called. It is for routes that others add with [Server.Handle].
+func (s *Server) ReadPictures(w http.ResponseWriter, r *http.Request) (pictures []Picture, release func(), err error) {
+	hold, err := s.admit(w, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	read, err := s.readPictures(r, hold)
+	if err != nil {
+		hold.leave()
+		return nil, nil, err
+	}
+	for _, p := range read {
+		pictures = append(pictures, Picture{p.name, p.file})
+	}
+	return pictures, hold.leave, nil
+}
+
+// Decoding calls f, which decodes a picture file with the decoder that it is given, when there is a processor and memory for
+// that. The picture's size has been checked by its header.
+func (s *Server) Decoding(ctx context.Context, file []byte, f func(imaging.Decoder) error) error {
+	if len(file) == 0 {
+		return failf(http.StatusBadRequest, "no picture: the body is empty")
+	}
+	decoder := imaging.Decoder{MaxPixels: s.config.MaxPixels}
+	w, h, err := decoder.Size(file) // from the header, before anything is made room for
+	if err != nil {
+		return err
+	}
+	select {
+	case s.decoders <- struct{}{}:
+		defer func() { <-s.decoders }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	release, err := s.admission.decoding(ctx, int64(w)*int64(h)*decodedBytes)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return f(decoder)
+}
