@@ -65,9 +65,10 @@ func (e *ModelNotFoundError) Is(target error) bool { return target == fs.ErrNotE
 
 // Opener opens models with settings of its own. The zero value is what [Open] uses.
 type Opener struct {
-	Threads    int         // to compute with; 0 for one per CPU
-	Resolution int         // side in pixels to which pictures are squashed; 0 for what the model says, or else DefaultResolution
-	Hub        *hub.Client // brings published models; nil for [hub.FromEnv]
+	Threads    int                // to compute with; 0 for one per CPU
+	Resolution int                // side in pixels to which pictures are squashed; 0 for what the model says, or else DefaultResolution
+	Processor  *imaging.Processor // prepares pictures in place of what the model says; nil for that. Resolution is then not used
+	Hub        *hub.Client        // brings published models; nil for [hub.FromEnv]
 }
 
 // Open opens a model. ref is "" or [DefaultModel] for the one inside this package, the path of an official .npz file or
@@ -121,7 +122,14 @@ func (o Opener) OpenClassifier(ctx context.Context, ref string) (*Classifier, er
 	if m.processor == nil {
 		m.processor = imaging.Squash(DefaultResolution, imaging.Bilinear)
 	}
-	if o.Resolution != 0 {
+	switch {
+	case o.Processor != nil:
+		p := *o.Processor
+		if err := p.Validate(); err != nil {
+			return nil, err
+		}
+		m.processor = &p
+	case o.Resolution != 0:
 		p := imaging.Squash(o.Resolution, m.processor.Resample)
 		p.DoRescale, p.RescaleFactor = m.processor.DoRescale, m.processor.RescaleFactor
 		p.DoNormalize, p.Mean, p.Std = m.processor.DoNormalize, m.processor.Mean, m.processor.Std

@@ -1,11 +1,27 @@
 package hub
 
 import (
+	"math"
 	"strings"
 	"testing"
 
 	"github.com/bigtransfer/bit/resnet"
 )
+
+// timmSizes are floor(size / crop_pct) of timm's configurations: 448 and 480 at 1, 224 at 0.875, 384 at 1.
+var timmSizes = map[string]int{"google/bit-50": 448, "BiT-M-R152x4-ILSVRC2012": 480, "R50x1_224": 256, "R152x2_T_384": 384}
+
+// On all images of an evaluation only rounding differs; on fewer, chance too: a share of 90 % on 100 images has a standard
+// error of sqrt(0.9 * 0.1 / 100) = 3 points.
+func TestAllowance(t *testing.T) {
+	a := Accuracy{Images: 50_000, Top1: 90, Bound: 0.1}
+	if got := a.Allowance(50_000); got != 0.1 {
+		t.Errorf("all: %v", got)
+	}
+	if got := a.Allowance(100); math.Abs(got-9.1) > 1e-9 {
+		t.Errorf("100: %v, want 9.1", got)
+	}
+}
 
 func TestCatalog(t *testing.T) {
 	c := &Client{Endpoint: DefaultEndpoint, Bucket: DefaultBucket}
@@ -17,6 +33,17 @@ func TestCatalog(t *testing.T) {
 		seen[e.Name] = true
 		if e.Task != "" {
 			vtab++
+		}
+		if e.License.ID != "apache-2.0" || e.License.Source == "" {
+			t.Errorf("%s: licence %+v", e.Name, e.License)
+		}
+		if a := e.Accuracy; a != nil {
+			if w, h := a.Processor.OutputSize(500, 375); w != a.Pixels || h != a.Pixels || a.Processor.Validate() != nil || a.Images == 0 || a.Bound == 0 {
+				t.Errorf("%s: %+v, prepared to %d x %d", e.Name, a, w, h)
+			}
+			if want, ok := timmSizes[e.Name]; ok && a.Processor.Size.ShortestEdge != want {
+				t.Errorf("%s: the shorter side becomes %d, want %d", e.Name, a.Processor.Size.ShortestEdge, want)
+			}
 		}
 		ref, err := c.ParseRef(e.Name)
 		if err != nil || ref.String() != e.Name || (ref.Repo == "") != (e.Repo == "") {

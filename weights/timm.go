@@ -3,7 +3,6 @@ package weights
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -152,8 +151,6 @@ func (c timmPretrained) processor(channels int) (*imaging.Processor, error) {
 	if c.Interpolation == "" {
 		c.Interpolation = "bicubic"
 	}
-	p := imaging.Squash(0, 0)
-	p.Mean, p.Std = [3]float64{0.485, 0.456, 0.406}, [3]float64{0.229, 0.224, 0.225} // IMAGENET_DEFAULT_MEAN, _STD
 	filters := map[string]imaging.Filter{
 		"nearest": imaging.Nearest, "lanczos": imaging.Lanczos, "bilinear": imaging.Bilinear, "bicubic": imaging.Bicubic,
 		"box": imaging.Box, "hamming": imaging.Hamming,
@@ -170,13 +167,10 @@ func (c timmPretrained) processor(channels int) (*imaging.Processor, error) {
 	case c.CropMode != "" && c.CropMode != "center" && c.CropMode != "squash":
 		return nil, fmt.Errorf("%w: crop_mode is %q, want \"center\" or \"squash\"", ErrUnsupported, c.CropMode)
 	}
-	size := c.InputSize[1]
-	scaled := int(math.Floor(float64(size) / c.CropPct))
-	p.Resample = filter
-	p.DoCenterCrop, p.CropHeight, p.CropWidth = true, size, size
-	p.Size = imaging.Size{ShortestEdge: scaled}
+	p := imaging.Crop(int(float64(c.InputSize[1])/c.CropPct), c.InputSize[1], filter)
+	p.Mean, p.Std = [3]float64{0.485, 0.456, 0.406}, [3]float64{0.229, 0.224, 0.225} // IMAGENET_DEFAULT_MEAN, _STD
 	if c.CropMode == "squash" {
-		p.Size = imaging.Size{Height: scaled, Width: scaled}
+		p.Size = imaging.Size{Height: p.Size.ShortestEdge, Width: p.Size.ShortestEdge}
 	}
 	for _, s := range []struct {
 		key  string

@@ -169,10 +169,9 @@ func readCard(dir string, m *bit.Model) (weights.Card, error) {
 	return weights.ReadCard(os.DirFS(dir))
 }
 
-// publishedCard returns what the catalogue says of a model. All that Google released is under the licence of its
-// repository (google-research/big_transfer, LICENSE), and so are the copies of transformers and timm.
+// publishedCard returns what the catalogue says of a model.
 func publishedCard(e *hub.Entry) weights.Card {
-	card := weights.Card{Name: e.Name, License: "apache-2.0", Base: e.Repo}
+	card := weights.Card{Name: e.Name, License: e.License.ID, Base: e.Repo}
 	for _, data := range []string{e.Upstream, e.Tuned} {
 		data, _, _ = strings.Cut(data, " (")
 		if id := hubData[data]; id != "" {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bigtransfer/bit"
 	"github.com/bigtransfer/bit/data"
+	"github.com/bigtransfer/bit/eval"
 )
 
 type evaluateOptions struct {
@@ -60,16 +61,26 @@ func (a *app) evaluate(ctx context.Context, dir string, o evaluateOptions) error
 	if err != nil {
 		return err
 	}
-	ds, err := o.dataOptions.open(ctx, a, dir, cmp.Or(o.split, "eval"))
+	split, result, err := a.measure(ctx, m, dir, o)
 	if err != nil {
 		return err
 	}
+	return a.printScores(split, result, o.json)
+}
+
+// measure runs a model on a split of a data set, whose name it returns.
+func (a *app) measure(ctx context.Context, m *bit.Classifier, dir string, o evaluateOptions) (string, eval.Result, error) {
+	fail := func(err error) (string, eval.Result, error) { return "", eval.Result{}, err }
+	ds, err := o.dataOptions.open(ctx, a, dir, cmp.Or(o.split, "eval"))
+	if err != nil {
+		return fail(err)
+	}
 	if err := a.matchClasses(ds, m); err != nil {
-		return fmt.Errorf("%s does not fit the model %s: %w", dir, m.Name(), err)
+		return fail(fmt.Errorf("%s does not fit the model %s: %w", dir, m.Name(), err))
 	}
 	split, examples, err := chooseSplit(ds, o.split)
 	if err != nil {
-		return fmt.Errorf("%s: %w", dir, err)
+		return fail(fmt.Errorf("%s: %w", dir, err))
 	}
 	a.reportSkipped(ds.Skipped)
 	line := &status{out: a.stderr}
@@ -86,10 +97,7 @@ func (a *app) evaluate(ctx context.Context, dir string, o evaluateOptions) error
 	})
 	line.clear()
 	a.reportSkipped(skipped)
-	if err != nil {
-		return err
-	}
-	return a.printScores(split, result, o.json)
+	return split, result, err
 }
 
 // matchClasses numbers the labels of ds as the model does. The folders of ImageNet are named by WordNet ids. A model whose

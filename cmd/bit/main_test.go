@@ -83,7 +83,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// startHub starts a hub that has google/bit-tiny and a bucket that has BiT-M-R50x1 (both the reference cases), and
+// startHub starts a hub that has google/bit-tiny, the same as google/bit-50, and a bucket that has BiT-M-R50x1 (both the reference cases), and
 // makes bit use them.
 func startHub(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
@@ -96,10 +96,12 @@ func startHub(ts *testscript.TestScript, neg bool, args []string) {
 	for _, name := range []string{"config.json", "preprocessor_config.json", "model.safetensors"} {
 		files[name] = []byte(ts.ReadFile(filepath.Join(dir, name)))
 	}
-	s.AddRepo("google/bit-tiny", &hubtest.Repo{
-		Commit: "0123456789abcdef0123456789abcdef01234567", Revisions: []string{"main", "v1"}, Files: files, Large: []string{"model.safetensors"},
-		Tags: []string{"transformers", "bit"}, Downloads: 42,
-	})
+	for name, downloads := range map[string]int{"google/bit-tiny": 42, "google/bit-50": 7} {
+		s.AddRepo(name, &hubtest.Repo{
+			Commit: testCommit, Revisions: []string{"main", "v1"}, Files: files, Large: []string{"model.safetensors"},
+			Tags: []string{"transformers", "bit"}, Downloads: downloads,
+		})
+	}
 	s.AddObject("BiT-M-R50x1.npz", []byte(ts.ReadFile(filepath.Join(ts.Getenv("GOLDEN"), "official-tiny", "weights.npz"))))
 	ts.Setenv("HF_ENDPOINT", s.Hub.URL)
 	ts.Setenv("BIT_BUCKET", s.BucketURL())

@@ -25,11 +25,13 @@ func (a *app) newModelsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "models [flags]",
 		Short: "List the published models",
-		Long: `List the published models: network, data, classes, size, published accuracy, and whether
-they are here. A name is what --model and "bit pull" take. No server is asked.
+		Long: `List the published models: network, data, classes, size, licence, published accuracy, and
+whether they are here. A name is what --model and "bit pull" take. No server is asked.
 
 A size with ~ follows from the number of parameters, others are published. The accuracy is
-the top-1 on the data that the model was fine-tuned on, with the side of the images.`,
+the top-1 on the data that the model was fine-tuned on, with the side of the images; "bit
+verify NAME" holds a model to it. With --json, where licence and numbers are stated, and
+how the images were prepared.`,
 		Example: `  bit models
   bit models --all --json`,
 		Args: wants(0, 0, "no arguments"),
@@ -67,7 +69,7 @@ func (a *app) models(all, asJSON bool) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tNETWORK\tPRE-TRAINED ON\tTHEN\tCLASSES\tSIZE\tTOP-1\tHERE")
+	fmt.Fprintln(w, "NAME\tNETWORK\tPRE-TRAINED ON\tTHEN\tCLASSES\tSIZE\tLICENCE\tTOP-1\tHERE")
 	for _, m := range list {
 		size, top1, here := megabytes(m.Size), "", ""
 		if m.Computed {
@@ -79,7 +81,7 @@ func (a *app) models(all, asJSON bool) error {
 		if m.Cached != "" {
 			here = "yes"
 		}
-		cells := []string{m.Name, m.Variant, m.Upstream, m.Tuned, strconv.Itoa(m.Classes), size, top1, here}
+		cells := []string{m.Name, m.Variant, m.Upstream, m.Tuned, strconv.Itoa(m.Classes), size, m.License.ID, top1, here}
 		for i := range cells {
 			if cells[i] == "" {
 				cells[i] = "-"

@@ -96,20 +96,14 @@ func (a *app) parity(ctx context.Context, m *bit.Classifier, path string, o pari
 
 // comparePicture runs both sides on a picture and its mirror image.
 func comparePicture(m *bit.Classifier, session *onnxruntime.Session, im *imaging.Image) (deviation, error) {
-	classes, p := m.Config().Classes, m.Processor()
+	classes := m.Config().Classes
 	mirrored := im.Clone()
 	mirrored.FlipHorizontal()
 	var ours []float32
 	var theirs []byte // the input of ONNX Runtime
 	var shape []int
 	for _, picture := range []*imaging.Image{im, mirrored} {
-		pixels, err := p.Transform(new(imaging.Resizer), picture)
-		if err != nil {
-			return deviation{}, err
-		}
-		x := make([]float32, len(pixels.Pix))
-		p.Normalizer().Normalize(x, pixels)
-		logits, err := m.Logits(x, 1, pixels.H, pixels.W)
+		pixels, x, logits, err := runPicture(m, picture)
 		if err != nil {
 			return deviation{}, err
 		}
@@ -135,6 +129,19 @@ func comparePicture(m *bit.Classifier, session *onnxruntime.Session, im *imaging
 	d, err := difference(logits, widen(ours))
 	d.Shape = shape
 	return d, err
+}
+
+// runPicture runs a model on a picture, and returns what it has made of it on the way: pixels, numbers, logits.
+func runPicture(m *bit.Classifier, picture *imaging.Image) (*imaging.Image, []float32, []float32, error) {
+	p := m.Processor()
+	pixels, err := p.Transform(new(imaging.Resizer), picture)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	x := make([]float32, len(pixels.Pix))
+	p.Normalizer().Normalize(x, pixels)
+	logits, err := m.Logits(x, 1, pixels.H, pixels.W)
+	return pixels, x, logits, err
 }
 
 // appendPlanes appends the bytes of x, H W 3, channel by channel.

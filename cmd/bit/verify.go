@@ -22,30 +22,45 @@ const defaultTolerance = 1e-4
 
 type verifyOptions struct {
 	resolution int
+	data       string
 	parityOptions
 }
 
 func (a *app) newVerifyCommand() *cobra.Command {
 	var o verifyOptions
 	cmd := &cobra.Command{
-		Use:   "verify MODEL REFERENCE [flags]",
+		Use:   "verify MODEL [REFERENCE] [flags]",
 		Short: "Compare a model's outputs with those of a reference",
-		Long: `Compare a model's outputs with those of a reference.
+		Long: `Compare a model's outputs with those of a reference, or with what is published of it.
 
 REFERENCE is an .npz file with inputs x0, x1, … (float32, N C H W, prepared as the network
 wants them) and the logits0, logits1, … that another implementation computed from them
 (N classes, float32 or float64); or an .onnx file that bit export made of the model, which
 is run in ONNX Runtime on pictures and their mirror images. The largest absolute and
 relative error of each is printed. Relative means: to the largest absolute value of the
-logits.`,
-		Example: `  bit verify BiT-M-R50x1.npz reference.npz
+logits.
+
+Without REFERENCE, MODEL is a published model, or a file of the name of one, and is held to
+what is published of it: of google/bit-50 the label and the first logits for one picture,
+which is downloaded, or named with --image; of others the top-1 accuracy on the data set
+that --data names, prepared as for the published number, and within a bound that is
+printed.`,
+		Example: `  bit verify google/bit-50
+  bit verify BiT-M-R50x1-ILSVRC2012 --data imagenet
+  bit verify BiT-M-R50x1.npz reference.npz
   bit verify my-model reference.npz --tolerance 1e-5
   bit verify my-model my-model.onnx --image holiday/`,
-		Args: wants(2, 2, "MODEL and REFERENCE"),
-		RunE: a.runE(func(ctx context.Context, args []string) error { return a.verify(ctx, args[0], args[1], o) }),
+		Args: wants(1, 2, "MODEL and perhaps REFERENCE"),
+		RunE: a.runE(func(ctx context.Context, args []string) error {
+			if len(args) == 1 {
+				return a.verifyPublished(ctx, args[0], o)
+			}
+			return a.verify(ctx, args[0], args[1], o)
+		}),
 	}
 	addResolutionFlag(cmd, &o.resolution)
 	o.parityOptions.addFlags(cmd)
+	cmd.Flags().StringVar(&o.data, "data", "", "data set on which to measure the published accuracy, as bit evaluate takes it")
 	return cmd
 }
 
@@ -61,6 +76,9 @@ type deviation struct {
 func (a *app) verify(ctx context.Context, ref, reference string, o verifyOptions) error {
 	if err := o.check(); err != nil {
 		return err
+	}
+	if o.data != "" {
+		return usagef("--data: a published accuracy is measured without REFERENCE")
 	}
 	opener, err := opener(o.resolution, o.threads)
 	if err != nil {
