@@ -150,11 +150,16 @@ func (g *GroupNorm) block(m0, m1, n0, n1 int) {
 //
 //	dx = rstd·(γ·p − mean(γ·p) − x̂·mean(γ·p·x̂)) = a·p + b·x + c
 func (g *GroupNorm) Backward(skip *Map) {
+	g.BackwardParams()
 	g.skip = skip
+	g.e.Pool.For(g.x.moments.blocks.count, g.apply)
+}
+
+// BackwardParams is Backward where nothing needs the gradient of x: it only adds to dgamma and dbeta.
+func (g *GroupNorm) BackwardParams() {
 	g.e.Pool.For(g.x.N*groupParts, g.reduce)
 	g.channelSplit = ceilDiv(g.channels, 64)
 	g.e.Pool.For(g.channelSplit, g.params)
-	g.e.Pool.For(g.x.moments.blocks.count, g.apply)
 }
 
 func (g *GroupNorm) reduceTask(_, i int) {

@@ -49,6 +49,9 @@ func NewKernel(e *Engine, kh, kw, ci, co, stride, pad int, w, dw []float32, epsi
 	return k
 }
 
+// Trains reports whether the kernel has a gradient.
+func (k *Kernel) Trains() bool { return k.dw != nil }
+
 func (k *Kernel) depth() int { return k.Kh * k.Kw * k.Ci }
 
 // OutSide returns the output side of a convolution over an input side of n.

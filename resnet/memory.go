@@ -39,7 +39,7 @@ type role int
 const (
 	stemMap role = iota
 	pooledMap
-	evenMap // inference: outputs of every second unit, and of the pool
+	evenMap // inference and frozen units: outputs of every second unit, and of the pool
 	oddMap
 	mid1Map
 	mid2Map
@@ -61,8 +61,12 @@ type mapShape struct {
 func (s mapShape) values() int { return s.h * s.w * s.c }
 
 // layout lists the maps of a pass over images of h x w pixels, in the order of the forward pass: the stem's output, the
-// pool's, and h1, h2 and y of each unit.
-func (c Config) layout(train bool, again Recompute, h, w int) []mapShape {
+// pool's, and h1, h2 and y of each unit. train is nil for inference.
+func (c Config) layout(train *TrainerOptions, h, w int) []mapShape {
+	frozen, again := 0, RecomputeNothing
+	if train != nil {
+		frozen, again = c.frozenUnits(train.Frozen), train.Recompute
+	}
 	half := func() { h, w = (h+1)/2, (w+1)/2 } // every strided layer makes ceil(n/2) of n positions
 	own := ownMap
 	fresh := func(shared role, share bool) role {
@@ -75,19 +79,20 @@ func (c Config) layout(train bool, again Recompute, h, w int) []mapShape {
 	half()
 	shapes := []mapShape{{stemMap, h, w, c.StemWidth}}
 	half()
-	shapes = append(shapes, mapShape{fresh(evenMap, !train), h, w, c.StemWidth})
+	shapes = append(shapes, mapShape{fresh(evenMap, train == nil || frozen > 0), h, w, c.StemWidth})
 	stageMap := func(unit int) role { return -1 - role(unit) } // one memory for the unit-th outputs of all stages
 	i := 0
 	for s, depth := range c.Depths {
 		for u := range depth {
-			h1 := mapShape{fresh(mid1Map, !train || again >= RecomputeUnits), h, w, c.Mid(s)}
+			passing := train == nil || i < frozen // no backward pass will come
+			h1 := mapShape{fresh(mid1Map, passing || again >= RecomputeUnits), h, w, c.Mid(s)}
 			if u == 0 && Stride(s) == 2 {
 				half()
 			}
-			h2 := mapShape{fresh(mid2Map, !train || again >= RecomputeUnits), h, w, c.Mid(s)}
+			h2 := mapShape{fresh(mid2Map, passing || again >= RecomputeUnits), h, w, c.Mid(s)}
 			y := mapShape{h: h, w: w, c: c.Widths[s]}
 			switch {
-			case !train:
+			case passing:
 				y.role = []role{oddMap, evenMap}[i%2]
 			case again >= RecomputeStages && u < depth-1:
 				y.role = stageMap(u)
@@ -132,51 +137,69 @@ func largest(shapes []mapShape) map[role]int {
 	return sizes
 }
 
-// gradients returns the values that the gradients of a unit's output, h1 and h2 take at most.
-func gradients(shapes []mapShape) (out, mid1, mid2 int) {
-	out = shapes[1].values()
-	for i := 2; i < len(shapes); i += 3 {
-		mid1, mid2, out = max(mid1, shapes[i].values()), max(mid2, shapes[i+1].values()), max(out, shapes[i+2].values())
+// gradMaps are the values for each image of the gradients that are alive at the same time: those of a unit's input and
+// output in turn, of its h1 and h2, and of the stem's output.
+type gradMaps struct {
+	turn             [2]int
+	mid1, mid2, stem int
+}
+
+func (g gradMaps) values() int { return g.turn[0] + g.turn[1] + g.mid1 + g.mid2 + g.stem }
+
+// gradients returns the sizes of the gradients' maps if the first units are frozen.
+func gradients(shapes []mapShape, frozen Frozen, units int) gradMaps {
+	var g gradMaps
+	if frozen == FrozenBody {
+		return g
 	}
-	return out, mid1, mid2
+	out := shapes[1+3*units].values() // the first trained unit's input
+	g.turn[units%2] = out
+	for i := 2 + 3*units; i < len(shapes); i += 3 {
+		g.mid1, g.mid2, out = max(g.mid1, shapes[i].values()), max(g.mid2, shapes[i+1].values()), max(out, shapes[i+2].values())
+		g.turn = [2]int{out, out}
+	}
+	if frozen == FrozenNothing {
+		g.stem = shapes[0].values()
+	}
+	return g
 }
 
 // TrainingBytes returns the memory that one image of h x w pixels takes in a Trainer: its pixels, its maps as far as they
 // are kept, and the gradients that are alive at the same time.
-func (c Config) TrainingBytes(h, w int, again Recompute) int64 {
-	shapes := c.layout(true, again, h, w)
-	values := h * w * c.Channels
+func (c Config) TrainingBytes(h, w int, o TrainerOptions) int64 {
+	shapes := c.layout(&o, h, w)
+	values := h*w*c.Channels + gradients(shapes, o.Frozen, c.frozenUnits(o.Frozen)).values()
 	for _, n := range largest(shapes) {
 		values += n
 	}
-	out, mid1, mid2 := gradients(shapes)
-	return 4 * int64(values+shapes[0].values()+2*out+mid1+mid2)
+	return 4 * int64(values)
 }
 
 // TrainerBytes returns about the memory that a Trainer takes for batches of images of h x w pixels, parameters included:
 // beside what each image takes, the parameters and their gradients, kernels packed for the forward and the backward
 // pass, the sums of a kernel's gradient, and one padded copy of a map.
-func (c Config) TrainerBytes(images, h, w int, again Recompute) int64 {
-	packed, kernel := c.kernelValues()
-	fixed := 2*c.NumParams() + 2*packed + 2*kernel
-	return 4*int64(fixed+images*c.paddedValues(h, w)) + int64(images)*c.TrainingBytes(h, w, again)
+func (c Config) TrainerBytes(images, h, w int, o TrainerOptions) int64 {
+	packed, kernel := c.kernelValues(FrozenNothing)
+	trained, _ := c.kernelValues(o.Frozen)
+	fixed := c.NumParams() + c.NumTrained(o.Frozen) + packed + trained + 2*kernel
+	return 4*int64(fixed+images*c.paddedValues(h, w)) + int64(images)*c.TrainingBytes(h, w, o)
 }
 
 // PredictorBytes returns about the memory that a Predictor takes for batches of images of h x w pixels, the parameters not
 // included: packed kernels, maps, and one padded copy of a map.
 func (c Config) PredictorBytes(images, h, w int) int64 {
-	packed, _ := c.kernelValues()
+	packed, _ := c.kernelValues(FrozenNothing)
 	values := h*w*c.Channels + c.paddedValues(h, w)
-	for _, n := range largest(c.layout(false, RecomputeNothing, h, w)) {
+	for _, n := range largest(c.layout(nil, h, w)) {
 		values += n
 	}
 	return 4 * (int64(packed) + int64(images)*int64(values))
 }
 
-// kernelValues returns the values of all kernels and of the largest.
-func (c Config) kernelValues() (all, largest int) {
+// kernelValues returns the values of all kernels that are not frozen and of the largest.
+func (c Config) kernelValues(f Frozen) (all, largest int) {
 	for _, p := range c.ParamSpecs() {
-		if len(p.Shape) > 1 {
+		if len(p.Shape) > 1 && !f.Freezes(p.Name) {
 			n := tensor.Len(p.Shape)
 			all, largest = all+n, max(largest, n)
 		}
@@ -188,7 +211,7 @@ func (c Config) kernelValues() (all, largest int) {
 // them, or 5 where Winograd's tiles reach beyond the map.
 func (c Config) paddedValues(h, w int) int {
 	values := (h + 6) * (w + 6) * c.Channels
-	for i, s := range c.layout(true, RecomputeNothing, h, w) {
+	for i, s := range c.layout(&TrainerOptions{}, h, w) {
 		if i >= 2 && i%3 != 1 { // h1 forward, h2's gradient backward
 			values = max(values, (s.h+5)*(s.w+5)*s.c)
 		}

@@ -117,18 +117,18 @@ func (u *unit) inside(part string) []step {
 	}
 }
 
-// newPass lays the network out for input [n,h,w,Channels], for training if its parameters are to get gradients. Maps that
+// newPass lays the network out for input [n,h,w,Channels], for training if there are options of a trainer. Maps that
 // are no longer needed give their memory to later ones, and to those of other passes.
-func (n *Network) newPass(e *nn.Engine, ks *kernels, mem memory, train bool, again Recompute, images, h, w int) *pass {
+func (n *Network) newPass(e *nn.Engine, ks *kernels, mem memory, train *TrainerOptions, images, h, w int) *pass {
 	norm := func(x *nn.Map, name string) *nn.GroupNorm {
 		gamma, beta := n.Param(name+"gamma"), n.Param(name+"beta")
 		var dgamma, dbeta []float32
-		if train {
+		if train != nil {
 			dgamma, dbeta = gamma.Grad, beta.Grad
 		}
 		return nn.NewGroupNorm(e, x, gamma.Value, beta.Value, dgamma, dbeta, n.Groups, n.GNEpsilon)
 	}
-	shapes := n.layout(train, again, h, w)
+	shapes := n.layout(train, h, w)
 	mem.reserve(images, shapes)
 	p := &pass{input: nn.NewMap(images, h, w, n.Channels)}
 	p.stemOut = mem.place(images, shapes[0])
@@ -160,8 +160,8 @@ func (n *Network) newPass(e *nn.Engine, ks *kernels, mem memory, train bool, aga
 	bias := n.Param(HeadBias)
 	p.head = nn.NewDense(ks.head, bias.Value, bias.Grad, p.features, p.logits)
 	p.planForward()
-	if train {
-		p.planBackward(mem, again, shapes)
+	if train != nil {
+		p.planBackward(mem, *train, n.frozenUnits(train.Frozen), shapes)
 	}
 	return p
 }

@@ -105,7 +105,7 @@ func (p *Predictor) load(x []float32, n, h, w int) (*pass, error) {
 	if err := checkInput(x, n, h, w, p.net.Channels); err != nil {
 		return nil, err
 	}
-	pass := p.passes.get(n, h, w, func() *pass { return p.net.newPass(p.e, p.ks, p.mem, false, RecomputeNothing, n, h, w) })
+	pass := p.passes.get(n, h, w, func() *pass { return p.net.newPass(p.e, p.ks, p.mem, nil, n, h, w) })
 	copy(pass.input.Data, x)
 	return pass, nil
 }

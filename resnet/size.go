@@ -11,6 +11,17 @@ func (c Config) NumParams() int {
 	return n
 }
 
+// NumTrained returns the number of parameters that are trained where f is frozen.
+func (c Config) NumTrained(f Frozen) int {
+	n := 0
+	for _, p := range c.ParamSpecs() {
+		if !f.Freezes(p.Name) {
+			n += tensor.Len(p.Shape)
+		}
+	}
+	return n
+}
+
 // MACs returns the multiply-accumulates of one forward pass over an image of h x w pixels: those of the convolutions
 // and of the head, without GroupNorm, weight standardisation, pooling and additions. FLOPs are twice that.
 func (c Config) MACs(h, w int) int64 {

@@ -76,8 +76,7 @@ func train(t *testing.T, cfg resnet.Config, b batch, use nn.WinogradUse, again r
 	net := newNetwork(t, cfg, 1)
 	pool := par.New(threads)
 	defer pool.Close()
-	tr := net.NewTrainer(pool).WithWinograd(use)
-	tr.SetRecompute(again)
+	tr := net.NewTrainerWith(pool, resnet.TrainerOptions{Recompute: again}).WithWinograd(use)
 	var all trained
 	velocity := map[string][]float32{}
 	for step := range steps {
@@ -307,8 +306,7 @@ func TestAllocations(t *testing.T) {
 			defer pool.Close()
 			cfg, b := smallConfig(), batch{3, 64, 61}
 			net := newNetwork(t, cfg, 6)
-			tr, pr := net.NewTrainer(pool), net.NewPredictor(pool)
-			tr.SetRecompute(resnet.Recomputes()[threads%3])
+			tr, pr := net.NewTrainerWith(pool, resnet.TrainerOptions{Recompute: resnet.Recomputes()[threads%3]}), net.NewPredictor(pool)
 			x, dst, dlogits := randomInput(7, b.len()), make([]float32, b.n*cfg.Classes), randomInput(8, b.n*cfg.Classes)
 			run := func() {
 				if err := pr.Logits(dst, x, b.n, b.h, b.w); err != nil {

@@ -16,31 +16,54 @@ type Trainer struct {
 	ks     *kernels
 	passes passCache
 	mem    memory // of all passes, since they take turns
-	again  Recompute
+	opts   TrainerOptions
 	stale  bool // the applied kernels are older than the parameters
+	folded bool // those of frozen parameters are there
+}
+
+// TrainerOptions say how a trainer works. The zero value trains all parameters as fast as it can.
+type TrainerOptions struct {
+	Recompute Recompute // what Backward computes again, to save memory
+	Frozen    Frozen    // what is not trained
 }
 
 // NewTrainer returns a trainer of the network over the pool's threads. It gives every parameter a gradient.
 func (n *Network) NewTrainer(pool *par.Pool) *Trainer {
+	return n.NewTrainerWith(pool, TrainerOptions{})
+}
+
+// NewTrainerWith is NewTrainer with options. Frozen parameters have no gradient.
+func (n *Network) NewTrainerWith(pool *par.Pool, o TrainerOptions) *Trainer {
 	for _, p := range n.params {
-		if p.Grad == nil {
+		switch {
+		case o.Frozen.Freezes(p.Name):
+			p.Grad = nil
+		case p.Grad == nil:
 			p.Grad = make([]float32, len(p.Value))
 		}
 	}
 	e := nn.NewEngine(pool)
 	e.Winograd = nn.WinogradWhereItPays
-	return &Trainer{net: n, e: e, ks: n.newKernels(e, true), mem: memory{}, stale: true}
+	return &Trainer{net: n, e: e, ks: n.newKernels(e, true), mem: memory{}, opts: o, stale: true}
 }
 
-// SetRecompute chooses what is computed again in Backward, to save memory. Call it before the first Forward.
-func (t *Trainer) SetRecompute(again Recompute) { t.again = again }
-
-// ZeroGrad begins a step: gradients are set to zero, and Forward will see parameters that changed since the last call.
+// ZeroGrad begins a step: gradients are set to zero, and Forward will see parameters that changed since the last
+// call, but for frozen ones.
 func (t *Trainer) ZeroGrad() {
 	for _, p := range t.net.params {
 		clear(p.Grad)
 	}
 	t.stale = true
+}
+
+// fold derives the applied kernels from the parameters, of frozen ones the first time only.
+func (t *Trainer) fold() {
+	for _, k := range t.ks.all {
+		if !t.folded || k.Trains() {
+			k.Fold()
+		}
+	}
+	t.folded = true
 }
 
 // Forward computes the logits [n,classes] of images x [n,h,w,Channels] and keeps what Backward needs. The result is
@@ -50,10 +73,10 @@ func (t *Trainer) Forward(x []float32, n, h, w int) ([]float32, error) {
 		return nil, err
 	}
 	if t.stale {
-		t.ks.fold()
+		t.fold()
 		t.stale = false
 	}
-	p := t.passes.get(n, h, w, func() *pass { return t.net.newPass(t.e, t.ks, t.mem, true, t.again, n, h, w) })
+	p := t.passes.get(n, h, w, func() *pass { return t.net.newPass(t.e, t.ks, t.mem, &t.opts, n, h, w) })
 	copy(p.input.Data, x)
 	runAll(p.forward)
 	return p.logits.Data, nil
@@ -83,7 +106,7 @@ func (t *Trainer) Profile(ctx context.Context, x, dlogits []float32, n, h, w, ru
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		prof.run([]step{{"gradients", partClear, nil, t.ZeroGrad}, {"kernels", partFold, nil, t.ks.fold}})
+		prof.run([]step{{"gradients", partClear, nil, t.ZeroGrad}, {"kernels", partFold, nil, t.fold}})
 		t.stale = false
 		prof.run(p.forward)
 		copy(p.back.dlogits.Data, dlogits)

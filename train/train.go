@@ -80,8 +80,7 @@ type loop struct {
 }
 
 func newLoop(net *resnet.Network, pool *par.Pool, cfg Config) (*loop, error) {
-	l := &loop{cfg: cfg, id: identify(net, cfg), net: net, pool: pool, eng: net.NewTrainer(pool), savedAt: time.Now()}
-	l.eng.SetRecompute(cfg.Recompute)
+	l := &loop{cfg: cfg, id: identify(net, cfg), net: net, pool: pool, eng: net.NewTrainerWith(pool, resnet.TrainerOptions{Recompute: cfg.Recompute}), savedAt: time.Now()}
 	if m := cfg.Data.MicroBatch; m > 0 {
 		l.cfg.Eval.Batch = min(l.cfg.Eval.Batch, m) // evaluation takes no more memory for it, and its results are the same
 	}

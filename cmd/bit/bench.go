@@ -210,7 +210,7 @@ func (o *benchOptions) fits(c resnet.Config, h, w int) error {
 	image := float64(h*w*c.Channels) + float64((h+1)/2*((w+1)/2)*c.StemWidth)
 	if o.train {
 		values *= 2
-		image = float64(c.TrainingBytes(h, w, resnet.RecomputeNothing)) / 4
+		image = float64(c.TrainingBytes(h, w, resnet.TrainerOptions{})) / 4
 	}
 	need, have := 4*(values+float64(o.batch)*image), float64(machine.TotalMemory())
 	if have > 0 && need > have {

@@ -38,7 +38,7 @@ func (o *trainingOptions) planMemory(c resnet.Config, side, batch, copies int) (
 	if o.budget == 0 {
 		p := memoryPlan{MicroBatch: o.microBatch}
 		if p.MicroBatch == 0 {
-			p.MicroBatch = max(1, int(activations/c.TrainingBytes(side, side, resnet.RecomputeNothing)))
+			p.MicroBatch = max(1, int(activations/c.TrainingBytes(side, side, resnet.TrainerOptions{})))
 		}
 		p.MicroBatch = min(p.MicroBatch, batch)
 		return p, nil
@@ -48,7 +48,7 @@ func (o *trainingOptions) planMemory(c resnet.Config, side, batch, copies int) (
 	}
 	need := func(images int, again resnet.Recompute) int64 {
 		// What the trainer takes; what evaluation takes beside it; pictures decoded and on their way; the program itself.
-		return c.TrainerBytes(images, side, side, again) + 4*int64(copies)*int64(c.NumParams()) +
+		return c.TrainerBytes(images, side, side, resnet.TrainerOptions{Recompute: again}) + 4*int64(copies)*int64(c.NumParams()) +
 			c.PredictorBytes(images, side, side) + o.cacheMiB<<20 + 8*int64(images*side*side*c.Channels) + 64<<20
 	}
 	const rows = 128 // of a block of the engine
