@@ -75,7 +75,7 @@ func TestFineTune(t *testing.T) {
 	}
 	seen := 0
 	result, skipped, err := again.Evaluate(t.Context(), ds, ds.Test, EvaluateOptions{OnProgress: func(n int) { seen = n }})
-	if err != nil || len(skipped) > 0 || result != r.Eval || seen != 8 {
+	if err != nil || len(skipped) > 0 || result.Result != r.Eval || seen != 8 {
 		t.Errorf("evaluated again: %+v, skipped %v, error %v, %d seen; want %+v", result, skipped, err, seen, r.Eval)
 	}
 }

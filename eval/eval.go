@@ -1,4 +1,5 @@
-// Package eval measures a classifier on a whole split: mean cross-entropy, top-1 and top-5.
+// Package eval measures a classifier on a whole split: mean cross-entropy, top-1 and top-5 in a [Result], and everything
+// that its logits say in [Metrics].
 package eval
 
 import (
@@ -37,35 +38,47 @@ func Network(ctx context.Context, net *resnet.Network, pool *par.Pool, cfg batch
 	return r, loader.Skipped(), err
 }
 
-// Run measures p, a model of the given number of classes, on all that the loader delivers. It stops early when ctx is
-// cancelled; if no image could be decoded, the error wraps data.ErrNoImages. The caller closes the loader, whose Skipped
-// lists the files that could not be decoded and do not count.
+// Run measures p, a model of the given number of classes, on all that the loader delivers. Its errors are those of Each.
 func Run(ctx context.Context, p Predictor, classes int, loader *batch.Loader) (Result, error) {
 	var t Tally
+	err := Each(ctx, p, classes, loader, func(b *batch.Batch, logits []float32) error { return t.Add(logits, b.Labels, classes) })
+	if err != nil {
+		return Result{}, err
+	}
+	return t.Result(), nil
+}
+
+// Each runs p, a model of the given number of classes, on all that the loader delivers and hands each batch over with its
+// logits [N, classes], which are valid until each returns. It stops early when ctx is cancelled; if no image could be
+// decoded, the error wraps data.ErrNoImages. The caller closes the loader, whose Skipped lists the files that could not be
+// decoded and are left out.
+func Each(ctx context.Context, p Predictor, classes int, loader *batch.Loader, each func(b *batch.Batch, logits []float32) error) error {
 	var logits []float32
+	none := true
 	for {
 		b, err := loader.Next(ctx)
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
-			return Result{}, err
+			return err
 		}
+		none = false
 		if n := b.N * classes; cap(logits) < n {
 			logits = make([]float32, n)
 		}
 		logits = logits[:b.N*classes]
 		if err := p.Logits(logits, b.X, b.N, b.H, b.W); err != nil {
-			return Result{}, err
+			return err
 		}
-		if err := t.Add(logits, b.Labels, classes); err != nil {
-			return Result{}, err
+		if err := each(b, logits); err != nil {
+			return err
 		}
 	}
-	if t.images == 0 {
-		return Result{}, fmt.Errorf("evaluation: %w that can be decoded", data.ErrNoImages)
+	if none {
+		return fmt.Errorf("evaluation: %w that can be decoded", data.ErrNoImages)
 	}
-	return t.Result(), nil
+	return nil
 }
 
 // Tally collects results batch by batch. The zero value is empty.

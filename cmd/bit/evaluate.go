@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -27,15 +28,26 @@ func (a *app) newEvaluateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "evaluate DATA [flags]",
 		Short: "Measure a model on labelled pictures",
-		Long: `Measure a model on labelled pictures: top-1 and top-5 accuracy and mean cross-entropy.
+		Long: `Measure a model on labelled pictures: accuracy, precision and recall of every class,
+confusions, and how far its scores are to be trusted.
 
 ` + dataHelp + `
 
 Its test split is used, else its validation split, else all of it. Classes
 are matched to the model's labels by name; DATA may lack some of them.
 
-With --json, the last line is {"top1":…,"top5":…,"loss":…,"images":…}, with accuracies
-between 0 and 1.`,
+The calibration error is the mean distance between a picture's score and how often scores
+like it are right, in 15 bins; bit calibrate lowers it. If the pictures of DATA have several
+labels each, a class is predicted where its score is at least 50 %.
+
+With --json, the last line is an object of all numbers, in fractions of 1:
+  {"top1":…,"top5":…,"loss":…,"images":…,"macro_precision":…,"macro_recall":…,"macro_f1":…,
+   "balanced_accuracy":…,"brier":…,"ece":…,"reliability":[{"images":…,"confidence":…,
+   "accuracy":…},…],"confusion":[{"true":…,"predicted":…,"images":…},…],"classes":[{"index":…,
+   "label":"…","images":…,"predicted":…,"precision":…,"recall":…,"f1":…},…]}
+and "calibrated", "temperature", "unknown_rate" of a calibrated model. Of several labels:
+"mean_average_precision", "micro_precision", "micro_recall", "micro_f1", and
+"average_precision" in "classes".`,
 		Example: `  bit evaluate tiny-imagenet-200
   bit evaluate --model my-model --split val my-photos`,
 		Args: wants(1, 1, "one DATA"),
@@ -61,16 +73,27 @@ func (a *app) evaluate(ctx context.Context, dir string, o evaluateOptions) error
 	if err != nil {
 		return err
 	}
-	split, result, err := a.measure(ctx, m, dir, o)
+	r, err := a.measure(ctx, m, dir, o)
 	if err != nil {
 		return err
 	}
-	return a.printScores(split, result, o.json)
+	if o.json {
+		return json.NewEncoder(a.stdout).Encode(r.Metrics)
+	}
+	return a.printMetrics(r.split, r.Metrics)
 }
 
-// measure runs a model on a split of a data set, whose name it returns.
-func (a *app) measure(ctx context.Context, m *bit.Classifier, dir string, o evaluateOptions) (string, eval.Result, error) {
-	fail := func(err error) (string, eval.Result, error) { return "", eval.Result{}, err }
+// measurement is what a split says about a model.
+type measurement struct {
+	eval.Metrics
+	split    string // its name
+	ds       *data.Dataset
+	examples []data.Example // that Metrics.Outcomes are of
+}
+
+// measure runs a model on a split of a data set.
+func (a *app) measure(ctx context.Context, m *bit.Classifier, dir string, o evaluateOptions) (measurement, error) {
+	fail := func(err error) (measurement, error) { return measurement{}, err }
 	ds, err := o.dataOptions.open(ctx, a, dir, cmp.Or(o.split, "eval"))
 	if err != nil {
 		return fail(err)
@@ -97,7 +120,7 @@ func (a *app) measure(ctx context.Context, m *bit.Classifier, dir string, o eval
 	})
 	line.clear()
 	a.reportSkipped(skipped)
-	return split, result, err
+	return measurement{result, split, ds, examples}, err
 }
 
 // matchClasses numbers the labels of ds as the model does. The folders of ImageNet are named by WordNet ids. A model whose

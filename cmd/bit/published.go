@@ -196,7 +196,7 @@ func (a *app) verifyAccuracy(ctx context.Context, ref string, e *hub.Entry, o ve
 	if err != nil {
 		return err
 	}
-	split, r, err := a.measure(ctx, m, o.data, evaluateOptions{
+	r, err := a.measure(ctx, m, o.data, evaluateOptions{
 		modelOptions: modelOptions{threads: o.threads}, dataOptions: dataOptions{maxSkipped: data.DefaultMaxSkipped},
 	})
 	if err != nil {
@@ -204,7 +204,7 @@ func (a *app) verifyAccuracy(ctx context.Context, ref string, e *hub.Entry, o ve
 	}
 	if r.Images != e.Accuracy.Images {
 		fmt.Fprintf(a.stderr, "note: %d images in the %s split of %s, the published accuracy is of %d: the bound has three standard errors more\n",
-			r.Images, split, o.data, e.Accuracy.Images)
+			r.Images, r.split, o.data, e.Accuracy.Images)
 	}
 	found, bound := 100*r.Top1, e.Accuracy.Allowance(r.Images)
 	return report(verdict{
