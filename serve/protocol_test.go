@@ -245,7 +245,10 @@ func TestInfer(t *testing.T) {
 		files = append(files, base64.StdEncoding.EncodeToString(ref.file))
 	}
 	input := func(name, datatype string, parameters map[string]any, data any, shape ...int) any {
-		in := map[string]any{"name": name, "datatype": datatype, "shape": shape, "parameters": parameters}
+		in := map[string]any{"name": name, "datatype": datatype, "shape": shape}
+		if parameters != nil {
+			in["parameters"] = parameters
+		}
 		if data != nil {
 			in["data"] = data
 		}
