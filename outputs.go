@@ -13,9 +13,3 @@ func (m *Classifier) Outputs(x []float32, n, h, w int) (logits, features []float
 	}
 	return logits, features, nil
 }
-
-// Predictions returns the k most likely classes of one picture, the best first, given its logits [classes]; what
-// [Classifier.Classify] does once the network has run.
-func (m *Classifier) Predictions(logits []float32, k int) ([]Prediction, error) {
-	return m.top(logits, k)
-}

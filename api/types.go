@@ -15,8 +15,9 @@ type Classification struct {
 
 // ClassifiedPicture is what one picture shows.
 type ClassifiedPicture struct {
-	Name        string       `json:"name,omitempty"` // of the picture, where the request gave one
-	Predictions []Prediction `json:"predictions"`    // the best first
+	Name        string       `json:"name,omitempty"`    // of the picture, where the request gave one
+	Predictions []Prediction `json:"predictions"`       // the best first
+	Unknown     bool         `json:"unknown,omitempty"` // the picture shows none of the classes, by the model's own threshold
 }
 
 // Embeddings answers a request to embed.

@@ -20,8 +20,8 @@ func (s *Server) classify(w http.ResponseWriter, r *http.Request) error {
 	answer := api.Classification{}
 	err = s.eachPicture(w, r, func(i *instance, p picture, t *task) error {
 		answer.Model = i.name
-		predictions, err := i.predict(t, top)
-		answer.Results = append(answer.Results, api.ClassifiedPicture{Name: p.name, Predictions: predictions})
+		predictions, unknown, err := i.judge(t, top)
+		answer.Results = append(answer.Results, api.ClassifiedPicture{Name: p.name, Predictions: predictions, Unknown: unknown})
 		return err
 	})
 	if err != nil {
@@ -100,17 +100,13 @@ func (s *Server) infer(ctx context.Context, i *instance, tasks []*task, arrived 
 	return nil
 }
 
-// predict returns the k most likely classes of a finished task.
-func (i *instance) predict(t *task, k int) ([]api.Prediction, error) {
-	best, err := i.batcher.model.Predictions(t.logits, k)
-	if err != nil {
-		return nil, err
+// judge returns the k most likely classes of a finished task, and whether the picture shows none of the classes.
+func (i *instance) judge(t *task, k int) (predictions []api.Prediction, unknown bool, err error) {
+	best, unknown, err := i.batcher.model.Judge(t.logits, k)
+	for _, p := range best {
+		predictions = append(predictions, api.Prediction(p))
 	}
-	predictions := make([]api.Prediction, len(best))
-	for n, p := range best {
-		predictions[n] = api.Prediction(p)
-	}
-	return predictions, nil
+	return predictions, unknown, err
 }
 
 // queryInt reads a positive number of the query.

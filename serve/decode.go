@@ -50,14 +50,49 @@ func named(p picture, err error) error {
 }
 
 func (s *Server) prepareOne(ctx context.Context, i *instance, file []byte) (t *task, err error) {
-	err = s.Decoding(ctx, file, func(d imaging.Decoder) error {
-		im, err := d.Decode(file)
-		if err == nil {
-			t, err = i.fit(im)
-		}
-		return err
-	})
-	return t, err
+	im, release, err := s.decode(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return i.fit(im)
+}
+
+// beginDecode checks a picture's size by its header, before anything is made room for, and waits for a decoder, which has to
+// be given back to s.decoders, and for memory, until it is released.
+func (s *Server) beginDecode(ctx context.Context, file []byte) (d imaging.Decoder, release func(), err error) {
+	if len(file) == 0 {
+		return d, nil, failf(http.StatusBadRequest, "no picture: the body is empty")
+	}
+	d.MaxPixels = s.config.MaxPixels
+	w, h, err := d.Size(file)
+	if err != nil {
+		return d, nil, err
+	}
+	if release, err = s.admission.decoding(ctx, int64(w)*int64(h)*decodedBytes); err != nil {
+		return d, nil, err
+	}
+	select {
+	case s.decoders <- struct{}{}:
+		return d, release, nil
+	case <-ctx.Done():
+		release()
+		return d, nil, context.Cause(ctx)
+	}
+}
+
+// decode decodes a picture file. The picture's memory is the caller's until it is released.
+func (s *Server) decode(ctx context.Context, file []byte) (im *imaging.Image, release func(), err error) {
+	d, release, err := s.beginDecode(ctx, file)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { <-s.decoders }()
+	if im, err = d.Decode(file); err != nil {
+		release()
+		return nil, nil, err
+	}
+	return im, release, nil
 }
 
 // maxInputPixels is the largest prepared picture, 2048 x 2048. Only a model that keeps the aspect ratio can ask for more, of

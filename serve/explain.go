@@ -1,14 +1,20 @@
 package serve
 
 import (
+	"bytes"
+	"image"
+	"image/png"
 	"net/http"
+	"strconv"
+	"strings"
 
 	"github.com/bigtransfer/bit"
 	"github.com/bigtransfer/bit/api"
 	"github.com/bigtransfer/bit/imaging"
 )
 
-// explain answers POST and PUT of a picture with its most likely classes and which parts of it speak for one of them.
+// explain answers POST and PUT of a picture with its most likely classes and which parts of it speak for one of them: in
+// numbers, or as a map drawn over the picture.
 func (s *Server) explain(w http.ResponseWriter, r *http.Request) error {
 	top, err := queryInt(r, "top", DefaultTop)
 	if err != nil {
@@ -33,14 +39,11 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) error {
 	if len(pictures) != 1 {
 		return failf(http.StatusBadRequest, "%d pictures in one request: one at a time is explained", len(pictures))
 	}
-	var img *imaging.Image
-	err = s.Decoding(r.Context(), pictures[0].File, func(d imaging.Decoder) error {
-		img, err = d.Decode(pictures[0].File)
-		return err
-	})
+	img, release, err := s.decode(r.Context(), pictures[0].File)
 	if err != nil {
 		return err
 	}
+	defer release()
 	var e *bit.Explanation
 	t := &task{alone: func() (err error) {
 		e, err = i.batcher.model.Explain(img, class)
@@ -49,7 +52,41 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) error {
 	if err := s.infer(r.Context(), i, []*task{t}, func() {}); err != nil {
 		return err
 	}
+	if wantsPNG(r) {
+		return writePNG(w, e.Overlay(shrink(img)))
+	}
 	writeJSON(w, http.StatusOK, Explained(i.name, e, top))
+	return nil
+}
+
+// wantsPNG reports whether a client asks for an image and not for JSON, as browsers do for <img> and curl when told to.
+func wantsPNG(r *http.Request) bool {
+	accept := strings.Join(r.Header.Values("Accept"), ",")
+	return strings.Contains(accept, "image/png") && !strings.Contains(accept, "application/json")
+}
+
+// overlaySide is the longer side in pixels that a map is drawn over at most: it has a few dozen values a side.
+const overlaySide = 1024
+
+// shrink returns a picture whose longer side is overlaySide, or a smaller one as it is.
+func shrink(im *imaging.Image) *imaging.Image {
+	long := max(im.W, im.H)
+	if long <= overlaySide {
+		return im
+	}
+	return im.Resize(max(1, im.W*overlaySide/long), max(1, im.H*overlaySide/long), imaging.Bilinear)
+}
+
+func writePNG(w http.ResponseWriter, img image.Image) error {
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "image/png")
+	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	w.WriteHeader(http.StatusOK)
+	w.Write(b.Bytes())
 	return nil
 }
 

@@ -1,7 +1,9 @@
 package serve
 
 import (
+	"bytes"
 	"fmt"
+	"image"
 	"net/http"
 	"testing"
 
@@ -54,5 +56,9 @@ func TestExplain(t *testing.T) {
 	body, kind := form(t, []string{"a", "b"}, [][]byte{cat, cat})
 	if got := send(t, http.MethodPost, h.URL+"/v1/explain", body, "Content-Type", kind); got.status != 400 {
 		t.Errorf("two pictures: status %d", got.status)
+	}
+	got := send(t, http.MethodPut, h.URL+"/v1/explain", cat, "Accept", "image/png,*/*")
+	if img, kind, err := image.Decode(bytes.NewReader(got.body)); err != nil || kind != "png" || img.Bounds().Dx() != 451 || img.Bounds().Dy() != 300 {
+		t.Errorf("an overlay of 451x300 pixels: %s, %v, status %d", kind, err, got.status)
 	}
 }

@@ -34,24 +34,11 @@ func (s *Server) ReadPictures(w http.ResponseWriter, r *http.Request) (pictures 
 // Decoding calls f, which decodes a picture file with the decoder that it is given, when there is a processor and memory for
 // that. The picture's size has been checked by its header.
 func (s *Server) Decoding(ctx context.Context, file []byte, f func(imaging.Decoder) error) error {
-	if len(file) == 0 {
-		return failf(http.StatusBadRequest, "no picture: the body is empty")
-	}
-	decoder := imaging.Decoder{MaxPixels: s.config.MaxPixels}
-	w, h, err := decoder.Size(file) // from the header, before anything is made room for
-	if err != nil {
-		return err
-	}
-	select {
-	case s.decoders <- struct{}{}:
-		defer func() { <-s.decoders }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	release, err := s.admission.decoding(ctx, int64(w)*int64(h)*decodedBytes)
+	decoder, release, err := s.beginDecode(ctx, file)
 	if err != nil {
 		return err
 	}
 	defer release()
+	defer func() { <-s.decoders }()
 	return f(decoder)
 }

@@ -51,7 +51,7 @@ func (s *Server) huggingFace(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	predictions, err := i.predict(tasks[0], top)
+	predictions, _, err := i.judge(tasks[0], top)
 	if err != nil {
 		return err
 	}

@@ -132,7 +132,9 @@ func TestEveryRoute(t *testing.T) {
 		"/v1/models/{model}/embed":  {"application/octet-stream", string(file)},
 		"/v1/models/{model}/reload": {"", ""},
 	}
-	bodies["/v1/models/{model}/classify"] = bodies["/v1/classify"]
+	for _, pattern := range []string{"/v1/explain", "/v1/models/{model}/explain", "/v1/models/{model}/classify"} {
+		bodies[pattern] = bodies["/v1/classify"]
+	}
 	for _, r := range s.routes {
 		body, ok := bodies[r.Pattern]
 		if ok == (r.Method == http.MethodGet) {

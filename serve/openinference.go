@@ -281,7 +281,7 @@ func (i *instance) output(o wantedOutput, tasks []*task) (api.InferOutput, []byt
 		case o.name == tensorLogits && o.top == 0:
 			values = append(values, t.logits...)
 		default:
-			best, err := i.predict(t, o.top)
+			best, _, err := i.judge(t, o.top)
 			if err != nil {
 				return out, nil, err
 			}
