@@ -41,6 +41,9 @@ const (
 	reasonNotImage = "not an image by its extension"
 )
 
+// macResources is the folder of resource forks that macOS adds to zip files.
+const macResources = "__MACOSX"
+
 // lister walks a file system and notes what it leaves out.
 type lister struct {
 	fsys    fs.FS
@@ -240,7 +243,7 @@ func (l *lister) read(dir string) (dirs, files []string, err error) {
 		name, full := e.Name(), path.Join(dir, e.Name())
 		isDir, isFile := e.IsDir(), e.Type().IsRegular()
 		switch {
-		case strings.HasPrefix(name, "."):
+		case strings.HasPrefix(name, "."), name == macResources:
 			l.skip(full, "hidden")
 			continue
 		case !fs.ValidPath(name):

@@ -91,6 +91,8 @@ type layout struct {
 // layouts are tried in this order. Folders of classes are what everything else is.
 var layouts = []layout{
 	{"Tiny-ImageNet-200", (*lister).isTinyImageNet, (*lister).tinyImageNet},
+	{"CIFAR", (*lister).isCIFAR, (*lister).cifar},
+	{"IDX", (*lister).isIDX, (*lister).idx},
 	{"tables", (*lister).hasTables, (*lister).tables},
 	{"folders", func(*lister) bool { return true }, (*lister).folders},
 }
@@ -132,6 +134,9 @@ type fileFormat struct {
 
 // fileFormats are tried in this order.
 var fileFormats = []fileFormat{
+	{"zip", isZip, Opener.openZip},
+	{"tar", isTar, Opener.openTar},
+	{"tar.gz, tar.bz2", isPackedTar, Opener.openPackedTar},
 	{"table (.csv, .tsv, .jsonl)", isTableFile, Opener.openTable},
 }
 

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 
 	"github.com/bigtransfer/bit/imaging"
+	"github.com/bigtransfer/bit/internal/archive"
 )
 
 // Source gives the pictures of a data set, in any order and to any number of goroutines at once.
@@ -30,7 +31,7 @@ func (f Files) Image(e Example) (*imaging.Image, error) {
 	if err == nil {
 		return img, nil
 	}
-	if _, unread := errors.AsType[*fs.PathError](err); unread {
+	if _, unread := errors.AsType[*fs.PathError](err); unread && !errors.Is(err, archive.ErrCorrupt) {
 		return nil, err
 	}
 	return nil, &BrokenError{err}

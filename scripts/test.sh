@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds, checks and tests everything. Needs Go 1.26 or later; for the race detector, a C compiler, and to run exported
-# models, Node.js with npm, which are installed if they are missing. Reference cases are read from $BIT_GOLDEN, by default
+# Builds, checks and tests everything. Needs Go 1.26 or later; for the race detector, a C compiler, to run exported
+# models, Node.js with npm, and zip, which are installed if they are missing. Reference cases are read from $BIT_GOLDEN, by default
 # ../shared/golden.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -28,6 +28,9 @@ go generate ./internal/kernels
 say "ONNX Runtime"
 { command -v node && command -v npm; } >/dev/null || { apt-get update -q && apt-get install -q -y nodejs npm; }
 bench/install-peers.sh onnxruntime
+
+say "zip, to write archives as others do"
+command -v zip >/dev/null || { apt-get update -q && apt-get install -q -y zip; }
 
 say "tests"
 log=$(mktemp)
