@@ -43,10 +43,24 @@ var transport = &http.Transport{
 	IdleConnTimeout:       30 * time.Second,
 }
 
+// upload is the body of a request.
+type upload struct {
+	size int64
+	open func() (io.Reader, error) // from its beginning, once for every time that it is sent
+}
+
 // do sends one request and follows its redirects, those to other hosts only with abroad: otherwise such an answer is
 // returned as it is. The token goes to the hub's own host and scheme alone.
 func (c *Client) do(ctx context.Context, method, address string, header http.Header, abroad bool) (*http.Response, error) {
+	return c.doWith(ctx, method, address, header, nil, abroad)
+}
+
+// doWith is do for a request that may have a body, which is sent again only to where a server says that it wants it again.
+func (c *Client) doWith(ctx context.Context, method, address string, header http.Header, body *upload, abroad bool) (*http.Response, error) {
 	client := http.Client{Transport: transport}
+	if body != nil {
+		client.Transport = uploadTransport
+	}
 	if c.HTTP != nil {
 		client = *c.HTTP
 	}
@@ -58,6 +72,16 @@ func (c *Client) do(ctx context.Context, method, address string, header http.Hea
 		}
 		for k, v := range header {
 			req.Header[k] = v
+		}
+		if body != nil {
+			r, err := body.open()
+			if err != nil {
+				return nil, err
+			}
+			req.Body, req.ContentLength = io.NopCloser(r), body.size
+			if body.size == 0 {
+				req.Body = http.NoBody
+			}
 		}
 		req.Header.Set("User-Agent", userAgent)
 		req.Header.Set("Accept-Encoding", "identity") // sizes and ranges are of the file, not of a packed form
@@ -84,6 +108,9 @@ func (c *Client) do(ctx context.Context, method, address string, header http.Hea
 			return resp, nil
 		}
 		resp.Body.Close()
+		if body != nil && resp.StatusCode != http.StatusTemporaryRedirect && resp.StatusCode != http.StatusPermanentRedirect {
+			return nil, fmt.Errorf("%w: a redirect (%s) of what is sent", ErrCorrupt, resp.Status)
+		}
 		if req.URL.Scheme == "https" && next.Scheme != "https" {
 			return nil, fmt.Errorf("%w: a redirect from https to %s", ErrCorrupt, next.Scheme)
 		}
@@ -91,6 +118,13 @@ func (c *Client) do(ctx context.Context, method, address string, header http.Hea
 	}
 	return nil, fmt.Errorf("%w: more than %d redirects", ErrCorrupt, maxRedirects)
 }
+
+// uploadTransport is patient: what was sent is stored or committed before it is answered.
+var uploadTransport = func() *http.Transport {
+	t := transport.Clone()
+	t.ResponseHeaderTimeout = 10 * time.Minute
+	return t
+}()
 
 func sameOrigin(u *url.URL, endpoint string) bool {
 	e, err := url.Parse(endpoint)

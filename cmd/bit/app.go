@@ -108,6 +108,7 @@ HF_ENDPOINT and HF_HUB_OFFLINE, as Python's huggingface_hub does, and share its 
 		a.newExplainCommand(),
 		a.newInfoCommand(),
 		a.newPullCommand(),
+		a.newPushCommand(),
 		a.newModelsCommand(),
 		a.newSearchCommand(),
 		a.newBenchCommand(),

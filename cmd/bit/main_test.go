@@ -83,11 +83,12 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// startHub starts a hub that has google/bit-tiny, the same as google/bit-50, and a bucket that has BiT-M-R50x1 (both the reference cases), and
-// makes bit use them.
+// startHub starts a hub that has google/bit-tiny, the same as google/bit-50, and a bucket that has BiT-M-R50x1 (both the
+// reference cases), and
+// makes bit use them. With a token it wants that, and lets repositories of "me" be made and written.
 func startHub(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 0 {
-		ts.Fatalf("usage: hub")
+	if neg || len(args) > 1 {
+		ts.Fatalf("usage: hub [token]")
 	}
 	s := hubtest.New()
 	ts.Defer(s.Close)
@@ -103,6 +104,9 @@ func startHub(ts *testscript.TestScript, neg bool, args []string) {
 		})
 	}
 	s.AddObject("BiT-M-R50x1.npz", []byte(ts.ReadFile(filepath.Join(ts.Getenv("GOLDEN"), "official-tiny", "weights.npz"))))
+	if len(args) == 1 {
+		s.SetToken(args[0])
+	}
 	ts.Setenv("HF_ENDPOINT", s.Hub.URL)
 	ts.Setenv("BIT_BUCKET", s.BucketURL())
 }
