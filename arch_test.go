@@ -14,7 +14,7 @@ var floors = [][]string{
 	{"tensor", "internal/cpu", "internal/par", "internal/oracle", "internal/fixture", "internal/strictjson",
 		"internal/atomicfile", "internal/tfrecord", "internal/spool", "internal/archive", "internal/onnxruntime", "internal/hubtest", "internal/imagenet", "internal/torchfile/torchtest", "internal/counter", "examples", "internal/fuzztest"},
 	{"internal/kernels", "internal/safetensors"},
-	{"nn", "internal/torchfile", "internal/machine", "internal/jpeg"},
+	{"nn", "internal/tensorboard", "internal/torchfile", "internal/machine", "internal/jpeg"},
 	{"calibrate", "probe", "resnet", "imaging"},
 	{"data", "weights", "onnx", "hub"},
 	{"batch", "project", "models", "internal/golden", "internal/datatest"},

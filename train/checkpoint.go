@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bigtransfer/bit/batch"
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/internal/atomicfile"
@@ -71,10 +72,11 @@ const (
 	keyLoss      = "loss"
 	keyImages    = "images"
 	keyBestStep  = "best_step"
-	keyBestTop1  = "best_top1"
+	keyStale     = "evaluations_since_best"
+	keyBest      = "best_" // before those of the last evaluation
 	keyIdentity  = "identity/"
 
-	checkpointFormat = "bit training run 1"
+	checkpointFormat = "bit training run 2"
 )
 
 // identify returns the identity of a run. It is taken before the first step, when net holds the starting weights.
@@ -85,7 +87,7 @@ func identify(net *resnet.Network, c Config) identity {
 	if micro == 0 || micro > d.Batch {
 		micro = d.Batch
 	}
-	return identity{
+	id := identity{
 		"network":          fmt.Sprintf("%+v", net.Config),
 		"starting weights": digestWeights(net),
 		"optimiser":        fmt.Sprintf("%+v", c.SGD),
@@ -101,6 +103,23 @@ func identify(net *resnet.Network, c Config) identity {
 		"mixup":            float(d.MixupAlpha),
 		"seed":             strconv.FormatUint(d.Seed, 10),
 	}
+	// What is not asked for has no field.
+	if c.ClassWeights != nil {
+		id["class weights"] = fmt.Sprint(c.ClassWeights)
+	}
+	if d.Sampling != batch.Natural {
+		id["sampling"] = d.Sampling.String()
+	}
+	if d.Classes != 0 {
+		id["labels"] = "several an image"
+	}
+	if c.Frozen != resnet.FrozenNothing {
+		id["frozen"] = c.Frozen.String()
+	}
+	if c.KeepBest || c.Patience > 0 {
+		id["choice"] = fmt.Sprintf("best kept: %v, patience %d, evaluated every %d steps on %s", c.KeepBest, c.Patience, c.EvaluateEvery, digestExamples(c.Eval.Examples))
+	}
+	return id
 }
 
 // describeNormalizer gives the numbers that black and white become, which says all of an affine map per channel.
@@ -145,9 +164,10 @@ func (l *loop) tensors() []tensorRef {
 			case "momentum/":
 				values = l.opt.state[i].velocity
 			case "ema/":
-				if values = l.opt.state[i].ema; values == nil {
-					continue
-				}
+				values = l.opt.state[i].ema
+			}
+			if values == nil { // no averages, or of a frozen parameter
+				continue
 			}
 			list = append(list, tensorRef{group + p.Name, p.Shape, values})
 		}
@@ -183,6 +203,9 @@ func (l *loop) saveIfDue() error {
 
 // save writes the run to one of the two files, or nowhere if the run has no directory.
 func (l *loop) save(name string) error {
+	if err := l.record.flush(); err != nil {
+		return err
+	}
 	if l.cfg.Dir == "" {
 		return nil
 	}
@@ -197,6 +220,44 @@ func (l *loop) save(name string) error {
 	return nil
 }
 
+// saveBest keeps the run as it is after the best evaluation, of net: in a file, or the weights in memory.
+func (l *loop) saveBest(net *resnet.Network) error {
+	if l.cfg.Dir != "" || !l.cfg.KeepBest {
+		return l.save(BestFile)
+	}
+	if l.best == nil {
+		for _, p := range net.Params() {
+			l.best = append(l.best, make([]float32, len(p.Value)))
+		}
+	}
+	for i, p := range net.Params() {
+		copy(l.best[i], p.Value)
+	}
+	return nil
+}
+
+// loadBest takes over the weights of the best evaluation. The run is at its end: its velocities are lost.
+func (l *loop) loadBest() error {
+	if l.cfg.Dir == "" {
+		for i, p := range l.net.Params() {
+			copy(p.Value, l.best[i])
+		}
+		return nil
+	}
+	at := l.at
+	err := l.read(BestFile)
+	if err == nil && l.at.Step != at.BestStep {
+		err = fmt.Errorf("%s is of step %d, want the best one, %d", filepath.Join(l.cfg.Dir, BestFile), l.at.Step, at.BestStep)
+	}
+	if err == nil && l.averaged != nil {
+		for i, p := range l.net.Params() {
+			copy(p.Value, l.averaged.Params()[i].Value)
+		}
+	}
+	l.at, l.saved = at, at
+	return err
+}
+
 // resume loads LastFile into the loop if it exists.
 func (l *loop) resume() error {
 	if l.cfg.Dir == "" {
@@ -205,11 +266,16 @@ func (l *loop) resume() error {
 	if err := os.MkdirAll(l.cfg.Dir, 0o777); err != nil {
 		return err
 	}
-	path := filepath.Join(l.cfg.Dir, LastFile)
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
+	if err := l.read(LastFile); !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
+	return nil
+}
+
+// read loads one of the two files into the loop.
+func (l *loop) read(name string) error {
+	path := filepath.Join(l.cfg.Dir, name)
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
@@ -260,11 +326,13 @@ func (l *loop) load(f io.ReaderAt, size int64) error {
 
 // ints and floats name the fields of a position in a checkpoint's metadata.
 func (p *position) ints() map[string]*int {
-	return map[string]*int{keyStep: &p.Step, keyEvaluated: &p.Evaluated, keyImages: &p.Eval.Images, keyBestStep: &p.BestStep}
+	return map[string]*int{keyStep: &p.Step, keyEvaluated: &p.Evaluated, keyBestStep: &p.BestStep, keyStale: &p.Stale,
+		keyImages: &p.Eval.Images, keyBest + keyImages: &p.Best.Images}
 }
 
 func (p *position) floats() map[string]*float64 {
-	return map[string]*float64{keyTop1: &p.Eval.Top1, keyTop5: &p.Eval.Top5, keyLoss: &p.Eval.Loss, keyBestTop1: &p.BestTop1}
+	return map[string]*float64{keyTop1: &p.Eval.Top1, keyTop5: &p.Eval.Top5, keyLoss: &p.Eval.Loss,
+		keyBest + keyTop1: &p.Best.Top1, keyBest + keyTop5: &p.Best.Top5, keyBest + keyLoss: &p.Best.Loss}
 }
 
 func parsePosition(meta map[string]string, total int) (position, error) {

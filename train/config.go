@@ -36,17 +36,31 @@ type Config struct {
 	Loss      Loss
 	Smoothing float64 // label smoothing, 0 for none
 
-	// Data says how to make batches; Run sets its Start and Cache. With micro-batches, the gradients of a batch are
+	// ClassWeights [classes] are the weights of the classes in the loss; nil for 1 each. The loss of an evaluation is not
+	// weighted.
+	ClassWeights []float32
+	// Frozen parameters stay as they are.
+	Frozen resnet.Frozen
+
+	// Data says how to make batches; Run sets its Start and Cache. With Data.Classes set, an image can have several labels;
+	// the loss must then be Sigmoid. With micro-batches, the gradients of a batch are
 	// accumulated, each image weighted by 1/Data.Batch: the gradient of the whole batch up to the rounding of sums.
 	Data batch.TrainConfig
 	// Eval says what to evaluate on, at the end and every Options.EvaluateEvery steps. Without examples: never.
 	Eval batch.EvalConfig
+	// Split names what Eval is of, in histories; "val" by default.
+	Split string
+	// KeepBest makes the weights of the best evaluation the final ones: the one of the highest top-1, of those the one of
+	// the lowest loss, of those the first. Of images with several labels it is the one of the lowest loss.
+	KeepBest bool
+	// Patience ends the run after so many evaluations in a row that were not the best; 0: never.
+	Patience int
 
 	Options
 }
 
-// Options say how a run goes about its work. Apart from MicroBatch, which changes rounding, they do not touch the
-// result. The zero value is a sound choice.
+// Options say how a run goes about its work. They do not touch the result, but for EvaluateEvery where Config asks for the
+// best evaluation. The zero value is a sound choice.
 type Options struct {
 	Threads    int   // 0: one per CPU
 	CacheBytes int64 // memory for decoded pictures; 0: 1 GiB, negative: none
@@ -57,6 +71,9 @@ type Options struct {
 
 	Dir       string        // where checkpoints are kept and resumed from; "" for none
 	SaveEvery time.Duration // between checkpoints; 0: five minutes. Each evaluation is followed by one too
+
+	History string // file for a line of JSON after each step and evaluation: see History; "" for none
+	Events  string // folder for TensorBoard's event files; "" for none
 
 	OnStep     func(Progress)                // called after every step; nil for none
 	OnEvaluate func(step int, r eval.Result) // called after every evaluation; nil for none
@@ -84,9 +101,10 @@ type Progress struct {
 // Result is the outcome of a finished run.
 type Result struct {
 	Steps    int            // optimiser steps of the whole run
+	Stopped  bool           // by Config.Patience, before the schedule's end
 	Eval     eval.Result    // of the final weights; zero without Config.Eval
-	BestTop1 float64        // of the best evaluation
-	BestStep int            // the step after which it was taken
+	Best     eval.Result    // the best evaluation
+	BestStep int            // the step after which it was taken; -1 for none
 	Skipped  []data.Skipped // pictures that could not be decoded
 }
 
@@ -144,9 +162,32 @@ func (c Config) check(net *resnet.Network) error {
 		return fmt.Errorf("train: weight decay %v and clip norm %v, want at least 0", c.WeightDecay, c.ClipNorm)
 	case c.EvaluateEvery < 0:
 		return fmt.Errorf("train: evaluation every %d steps, want at least 1, or 0 for only at the end", c.EvaluateEvery)
+	case c.Patience < 0:
+		return fmt.Errorf("train: patience of %d evaluations, want at least 1, or 0 for no early stop", c.Patience)
+	case (c.Patience > 0 || c.KeepBest) && len(c.Eval.Examples) == 0:
+		return errors.New("train: the best weights are to be found, and there is nothing to evaluate on")
+	case c.Data.Classes != 0 && (c.Data.Classes != net.Classes || c.Loss != Sigmoid):
+		return fmt.Errorf("train: several labels an image, of %d classes, with %v loss: want the network's %d classes and sigmoid loss", c.Data.Classes, c.Loss, net.Classes)
+	case c.Data.Classes != c.Eval.Classes && len(c.Eval.Examples) > 0:
+		return fmt.Errorf("train: targets of %d classes in training and %d in evaluation, want the same", c.Data.Classes, c.Eval.Classes)
+	case c.ClassWeights != nil && len(c.ClassWeights) != net.Classes:
+		return fmt.Errorf("train: %d class weights, want one for each of the network's %d classes", len(c.ClassWeights), net.Classes)
+	}
+	for k, w := range c.ClassWeights {
+		if !(w >= 0) || math.IsInf(float64(w), 0) {
+			return fmt.Errorf("train: the weight of class %d is %v, want a finite number of at least 0", k, w)
+		}
 	}
 	for _, list := range [][]data.Example{c.Data.Examples, c.Eval.Examples} {
 		for _, e := range list {
+			for _, label := range e.Labels {
+				if label < 0 || int(label) >= net.Classes {
+					return fmt.Errorf("train: %s has the label %d, want one below the network's %d classes", e.Path, label, net.Classes)
+				}
+			}
+			if c.Data.Classes != 0 && e.Label == data.NoLabel {
+				continue
+			}
 			if e.Label < 0 || e.Label >= net.Classes {
 				return fmt.Errorf("train: %s has the label %d, want one below the network's %d classes", e.Path, e.Label, net.Classes)
 			}

@@ -22,6 +22,30 @@ const childDir = "BIT_TEST_TRAIN_DIR"
 
 const killSteps = 60
 
+// historyOf is where the process writes its history: not among the checkpoints.
+func historyOf(dir string) string { return dir + "." + HistoryFile }
+
+// readHistory reads a history but for what a clock says.
+func readHistory(t *testing.T, path string) History {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	h, err := ReadHistory(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range h.Steps {
+		if !(h.Steps[i].ImagesPerSecond > 0) {
+			t.Errorf("step %d at %v images a second", h.Steps[i].Step, h.Steps[i].ImagesPerSecond)
+		}
+		h.Steps[i].ImagesPerSecond = 0
+	}
+	return h
+}
+
 func digestOf(values []float32) string {
 	h := sha256.New()
 	safetensors.NewEncoder(h, safetensors.F32).Encode(values)
@@ -32,6 +56,7 @@ func digestOf(values []float32) string {
 // weights.
 func child(t *testing.T, dir string) {
 	cfg := everything(cifar(t), killSteps, dir)
+	cfg.History = historyOf(dir)
 	cfg.OnStep = func(p Progress) { fmt.Printf("step %d\n", p.Step) }
 	weights, r := train(t, cfg)
 	fmt.Printf("final %s %v\n", digestOf(weights), r)
@@ -44,7 +69,9 @@ func TestKillAndResume(t *testing.T) {
 		child(t, dir)
 		return
 	}
-	weights, r := train(t, everything(cifar(t), killSteps, ""))
+	cfg := everything(cifar(t), killSteps, "")
+	cfg.History = filepath.Join(t.TempDir(), HistoryFile)
+	weights, r := train(t, cfg)
 	want := fmt.Sprintf("final %s %v", digestOf(weights), r)
 
 	dir := t.TempDir()
@@ -71,6 +98,9 @@ func TestKillAndResume(t *testing.T) {
 	t.Logf("%d kills", kills)
 	if kills < 3 {
 		t.Errorf("%d kills in %d steps, want at least 3 for the test to mean something", kills, killSteps)
+	}
+	if got, want := readHistory(t, historyOf(dir)), readHistory(t, cfg.History); !slices.Equal(got.Steps, want.Steps) || !slices.Equal(got.Evaluations, want.Evaluations) {
+		t.Errorf("after %d kills the history is %+v, without %+v", kills, got, want)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {

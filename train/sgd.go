@@ -28,12 +28,12 @@ type SGD struct {
 // piece by piece in order, so the bits do not depend on the number of threads.
 const chunk = 1 << 14
 
-// optimiser is the state of SGD for one network.
+// optimiser is the state of SGD for the parameters of one network that have a gradient.
 type optimiser struct {
 	SGD
 	pool   *par.Pool
 	params []*resnet.Param
-	state  []paramState // one per parameter
+	state  []paramState // one per parameter, frozen ones too
 	pieces []piece
 	sums   []float64 // squared norm of each piece's gradient
 
@@ -42,7 +42,7 @@ type optimiser struct {
 }
 
 type paramState struct {
-	velocity []float32
+	velocity []float32 // nil for a frozen parameter
 	ema      []float32 // nil without EMA; set by the loop
 }
 
@@ -52,6 +52,9 @@ type piece struct{ param, from, to int }
 func newOptimiser(o SGD, pool *par.Pool, params []*resnet.Param) *optimiser {
 	s := &optimiser{SGD: o, pool: pool, params: params, state: make([]paramState, len(params))}
 	for i, p := range params {
+		if p.Grad == nil { // frozen
+			continue
+		}
 		s.state[i].velocity = make([]float32, len(p.Value))
 		for from := 0; from < len(p.Value); from += chunk {
 			s.pieces = append(s.pieces, piece{i, from, min(from+chunk, len(p.Value))})

@@ -39,7 +39,18 @@ func Run(ctx context.Context, net *resnet.Network, cfg Config) (Result, error) {
 		return Result{}, err
 	}
 	defer loader.Close()
-	return l.run(ctx, loader)
+	split := cfg.Split
+	if split == "" {
+		split = "val"
+	}
+	if l.record, err = openRecorder(cfg.Options, split, l.at); err != nil {
+		return Result{}, err
+	}
+	r, err := l.run(ctx, loader)
+	if closing := l.record.close(); err == nil {
+		err = closing
+	}
+	return r, err
 }
 
 // cache returns a cache for n examples, or nil.
@@ -58,8 +69,9 @@ type position struct {
 	Step      int         // steps done
 	Evaluated int         // the step after which Eval was taken; -1 for none
 	Eval      eval.Result // the last evaluation
-	BestStep  int         // the step after which BestTop1 was taken; -1 for none
-	BestTop1  float64
+	BestStep  int         // the step after which Best was taken; -1 for none
+	Best      eval.Result
+	Stale     int // evaluations since
 }
 
 // loop is a run under way.
@@ -77,10 +89,13 @@ type loop struct {
 	dlogits  []float32
 	meter    meter
 	evals    []data.Skipped // pictures that the last evaluation could not decode
+	record   *recorder
+	best     [][]float32 // the weights of the best evaluation, if they are kept and there is no directory for them
 }
 
 func newLoop(net *resnet.Network, pool *par.Pool, cfg Config) (*loop, error) {
-	l := &loop{cfg: cfg, id: identify(net, cfg), net: net, pool: pool, eng: net.NewTrainerWith(pool, resnet.TrainerOptions{Recompute: cfg.Recompute}), savedAt: time.Now()}
+	l := &loop{cfg: cfg, id: identify(net, cfg), net: net, pool: pool, savedAt: time.Now(), record: &recorder{},
+		eng: net.NewTrainerWith(pool, resnet.TrainerOptions{Recompute: cfg.Recompute, Frozen: cfg.Frozen})}
 	if m := cfg.Data.MicroBatch; m > 0 {
 		l.cfg.Eval.Batch = min(l.cfg.Eval.Batch, m) // evaluation takes no more memory for it, and its results are the same
 	}
@@ -94,7 +109,9 @@ func newLoop(net *resnet.Network, pool *par.Pool, cfg Config) (*loop, error) {
 		}
 		for i, p := range l.averaged.Params() {
 			copy(p.Value, net.Params()[i].Value)
-			l.opt.state[i].ema = p.Value
+			if !cfg.Frozen.Freezes(p.Name) {
+				l.opt.state[i].ema = p.Value
+			}
 		}
 	}
 	return l, nil
@@ -112,7 +129,7 @@ func (l *loop) run(ctx context.Context, src source) (Result, error) {
 		if err := l.evaluate(ctx); err != nil {
 			return Result{}, l.stop(ctx, err)
 		}
-		if l.at.Step == l.cfg.Schedule.Steps() {
+		if l.at.Step == l.cfg.Schedule.Steps() || l.stopped() {
 			break
 		}
 		if ctx.Err() != nil {
@@ -135,11 +152,21 @@ func (l *loop) run(ctx context.Context, src source) (Result, error) {
 			copy(p.Value, l.averaged.Params()[i].Value)
 		}
 	}
-	return Result{
-		Steps: l.at.Step, Eval: l.at.Eval, BestTop1: l.at.BestTop1, BestStep: l.at.BestStep,
+	r := Result{
+		Steps: l.at.Step, Stopped: l.at.Step < l.cfg.Schedule.Steps(), Eval: l.at.Eval, Best: l.at.Best, BestStep: l.at.BestStep,
 		Skipped: append(src.Skipped(), l.evals...),
-	}, nil
+	}
+	if l.cfg.KeepBest && l.at.BestStep != l.at.Step {
+		if err := l.loadBest(); err != nil {
+			return Result{}, err
+		}
+		r.Eval = l.at.Best
+	}
+	return r, nil
 }
+
+// stopped reports whether the run's patience is at an end.
+func (l *loop) stopped() bool { return l.cfg.Patience > 0 && l.at.Stale >= l.cfg.Patience }
 
 // step takes one optimiser step on the next batch. If it returns an error no parameter has changed.
 func (l *loop) step(ctx context.Context, src source) error {
@@ -175,7 +202,10 @@ func (l *loop) step(ctx context.Context, src source) error {
 		p.StepLoss, p.LearningRate, p.GradientNorm = loss, rate, norm
 		l.cfg.OnStep(p)
 	}
-	return nil
+	return l.record.step(StepRecord{
+		Step: l.at.Step, Loss: loss, Accuracy: correct / float64(rows), Rate: rate,
+		ImagesPerSecond: float64(rows) / time.Since(start).Seconds(),
+	})
 }
 
 // accumulate adds the gradient of a micro-batch, weighted by its share of the batch, and returns its share of the mean
@@ -189,7 +219,10 @@ func (l *loop) accumulate(b *batch.Batch) (loss, correct float64, err error) {
 		l.dlogits = make([]float32, len(logits))
 	}
 	dlogits := l.dlogits[:len(logits)]
-	t := nn.Targets{A: b.Labels, B: b.MixLabels, Lambda: b.Lambda, Smoothing: l.cfg.Smoothing}
+	t := nn.Targets{A: b.Labels, B: b.MixLabels, Lambda: b.Lambda, Smoothing: l.cfg.Smoothing, Weights: l.cfg.ClassWeights}
+	if l.cfg.Data.Classes != 0 {
+		t.A, t.B, t.Y = nil, nil, b.Targets
+	}
 	lossOf := nn.SoftmaxCrossEntropy
 	if l.cfg.Loss == Sigmoid {
 		lossOf = nn.SigmoidCrossEntropy
@@ -200,9 +233,20 @@ func (l *loop) accumulate(b *batch.Batch) (loss, correct float64, err error) {
 	return loss, correct, nil
 }
 
-// hits counts the examples whose largest logit is their label; a mixed example counts by the weight of that label.
+// hits counts the examples whose largest logit is their label, or one of them; a mixed example counts by the weight of
+// that label.
 func hits(logits []float32, classes int, t nn.Targets) float64 {
 	total := 0.0
+	for i := range len(t.Y) / classes {
+		top := 0
+		z, y := logits[i*classes:][:classes], t.Y[i*classes:]
+		for k, v := range z {
+			if v > z[top] {
+				top = k
+			}
+		}
+		total += float64(y[top])
+	}
 	for i, a := range t.A {
 		z := logits[i*classes:][:classes]
 		top := 0
@@ -248,16 +292,28 @@ func (l *loop) evaluate(ctx context.Context) error {
 	}
 	l.evals = skipped
 	l.at.Evaluated, l.at.Eval = l.at.Step, r
-	if l.at.BestStep < 0 || r.Top1 > l.at.BestTop1 {
-		l.at.BestStep, l.at.BestTop1 = l.at.Step, r.Top1
-		if err := l.save(BestFile); err != nil {
+	l.at.Stale++
+	if l.at.BestStep < 0 || l.better(r, l.at.Best) {
+		l.at.BestStep, l.at.Best, l.at.Stale = l.at.Step, r, 0
+		if err := l.saveBest(net); err != nil {
 			return err
 		}
+	}
+	if err := l.record.evaluation(l.at.Step, r); err != nil {
+		return err
 	}
 	if l.cfg.OnEvaluate != nil {
 		l.cfg.OnEvaluate(l.at.Step, r)
 	}
 	return l.save(LastFile)
+}
+
+// better reports whether an evaluation is better than the best: see Config.KeepBest.
+func (l *loop) better(r, best eval.Result) bool {
+	if l.cfg.Data.Classes == 0 && r.Top1 != best.Top1 {
+		return r.Top1 > best.Top1
+	}
+	return r.Loss < best.Loss
 }
 
 // stop ends the run early, between two steps. If the context was cancelled it tries to save the run and returns an
