@@ -14,7 +14,6 @@ type EvalConfig struct {
 	Examples  []data.Example
 	Processor *imaging.Processor // preprocessing of the model; must give all pictures the same size
 
-	Classes int    // if not 0, the number of classes of Batch.Targets
 	Batch   int    // most examples per Batch
 	Workers int    // goroutines that decode and scale; 0 for one per CPU
 	Cache   *Cache // of decoded pictures, made for Examples; nil for none
@@ -52,11 +51,10 @@ func (m *evalMaker) plan(b *Batch) bool {
 		return false
 	}
 	b.Step, b.Last, b.Lambda = m.next, true, 1
-	b.resize(min(m.cfg.Batch, len(m.cfg.Examples)-first), m.cfg.Classes)
+	b.resize(min(m.cfg.Batch, len(m.cfg.Examples)-first), 0)
 	for i := range b.N {
 		b.Index[i] = int32(first + i)
 		b.Labels[i] = int32(m.cfg.Examples[first+i].Label)
-		b.addTargets(i, &m.cfg.Examples[first+i], 1)
 	}
 	m.next++
 	return true

@@ -31,7 +31,7 @@ type Batch struct {
 	Lambda    float64 // a float32 value, the one that mixed the pixels
 
 	// Targets [N, classes] is 1 for every label of a row and 0 elsewhere, with mixup Lambda and 1-Lambda of two such rows;
-	// nil unless asked for by the number of classes.
+	// nil unless asked for by TrainConfig.Classes.
 	Targets []float32
 
 	classes  int     // of Targets; 0 for none
@@ -215,12 +215,10 @@ func (b *Batch) leaveOutBroken() {
 		if n < i {
 			copy(b.row(n), b.row(i))
 			b.Labels[n], b.Index[n] = b.Labels[i], b.Index[i]
-			copy(b.Targets[n*b.classes:][:b.classes], b.Targets[i*b.classes:])
 		}
 		n++
 	}
 	b.N, b.X, b.Labels, b.Index = n, b.X[:n*b.H*b.W*3], b.Labels[:n], b.Index[:n]
-	b.Targets = b.Targets[:n*b.classes]
 }
 
 // Next returns the next batch in order, waiting for it if it is not ready. After the last one, which only evaluation

@@ -38,6 +38,29 @@ func Network(ctx context.Context, net *resnet.Network, pool *par.Pool, cfg batch
 	return r, loader.Skipped(), err
 }
 
+// MultiLabelNetwork is Network for images that have any number of labels: see MeasureMultiLabel.
+func MultiLabelNetwork(ctx context.Context, net *resnet.Network, pool *par.Pool, cfg batch.EvalConfig) (Metrics, []data.Skipped, error) {
+	loader, err := batch.NewEvalLoader(cfg)
+	if err != nil {
+		return Metrics{}, nil, err
+	}
+	defer loader.Close()
+	var all []float32
+	var labels [][]int32
+	err = Each(ctx, net.NewPredictor(pool), net.Classes, loader, func(b *batch.Batch, logits []float32) error {
+		all = append(all, logits...)
+		for _, index := range b.Index {
+			labels = append(labels, cfg.Examples[index].Labels)
+		}
+		return nil
+	})
+	if err != nil {
+		return Metrics{}, loader.Skipped(), err
+	}
+	m, err := MeasureMultiLabel(all, labels, net.Classes)
+	return m, loader.Skipped(), err
+}
+
 // Run measures p, a model of the given number of classes, on all that the loader delivers. Its errors are those of Each.
 func Run(ctx context.Context, p Predictor, classes int, loader *batch.Loader) (Result, error) {
 	var t Tally

@@ -257,6 +257,33 @@ func TestSeveralLabels(t *testing.T) {
 	}
 }
 
+// Of several labels the best evaluation is that of the lowest loss.
+func TestKeepBestOfSeveralLabels(t *testing.T) {
+	ds := cifar(t)
+	cfg := overfitting(ds, "")
+	cfg.Loss, cfg.Data.Classes, cfg.KeepBest = Sigmoid, 10, true
+	for _, list := range []*[]data.Example{&cfg.Data.Examples, &cfg.Eval.Examples} {
+		*list = slices.Clone(*list)
+		for i := range *list {
+			e := &(*list)[i]
+			e.Labels = []int32{int32(e.Label)}
+		}
+	}
+	all, weights, got, r := evaluations(t, cfg)
+	at := 0
+	for i := range all {
+		if all[i].Loss < all[at].Loss {
+			at = i
+		}
+	}
+	if at == len(all)-1 {
+		t.Fatalf("the best of %v is the last: the test says nothing", all)
+	}
+	if r.BestStep != at+1 || r.Eval != all[at] || !slices.Equal(got, weights[at]) {
+		t.Errorf("%+v, want the weights after step %d of %v", r, at+1, all)
+	}
+}
+
 // One step by hand: at logits of zero the sigmoid loss has the gradient p − y = ½ − y at the head's bias, mean over
 // the batch, whatever the pictures: with labels {0}, {0, 1} and {} of two images a class's bias moves by that.
 func TestSeveralLabelsByHand(t *testing.T) {

@@ -168,8 +168,6 @@ func (c Config) check(net *resnet.Network) error {
 		return errors.New("train: the best weights are to be found, and there is nothing to evaluate on")
 	case c.Data.Classes != 0 && (c.Data.Classes != net.Classes || c.Loss != Sigmoid):
 		return fmt.Errorf("train: several labels an image, of %d classes, with %v loss: want the network's %d classes and sigmoid loss", c.Data.Classes, c.Loss, net.Classes)
-	case c.Data.Classes != c.Eval.Classes && len(c.Eval.Examples) > 0:
-		return fmt.Errorf("train: targets of %d classes in training and %d in evaluation, want the same", c.Data.Classes, c.Eval.Classes)
 	case c.ClassWeights != nil && len(c.ClassWeights) != net.Classes:
 		return fmt.Errorf("train: %d class weights, want one for each of the network's %d classes", len(c.ClassWeights), net.Classes)
 	}

@@ -286,7 +286,16 @@ func (l *loop) evaluate(ctx context.Context) error {
 	if l.averaged != nil {
 		net = l.averaged
 	}
-	r, skipped, err := eval.Network(ctx, net, l.pool, l.cfg.Eval)
+	var r eval.Result
+	var skipped []data.Skipped
+	var err error
+	if l.cfg.Data.Classes == 0 {
+		r, skipped, err = eval.Network(ctx, net, l.pool, l.cfg.Eval)
+	} else {
+		var m eval.Metrics
+		m, skipped, err = eval.MultiLabelNetwork(ctx, net, l.pool, l.cfg.Eval)
+		r = m.Result
+	}
 	if err != nil {
 		return fmt.Errorf("evaluation after step %d: %w", l.at.Step, err)
 	}
