@@ -23,7 +23,7 @@ var floors = [][]string{
 	{"transfer", "pretrain"},
 	{""},
 	{"serve"},
-	{"cmd/bit", "bench"},
+	{"cmd/bit", "bench", "bench/load"},
 }
 
 func TestImportsPointDown(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,7 @@ import (
 
 type classifyOptions struct {
 	modelOptions
+	remoteOptions
 	top   int
 	batch int
 	json  bool
@@ -45,11 +47,13 @@ bit calibrate has fitted the model for it.`,
 		Example: `  bit classify cat.jpg
   bit classify --model my-model --top 1 holiday/
   bit classify --json photos/ > labels.jsonl
-  bit classify --model BiT-M-R50x1-ILSVRC2012.npz cat.jpg`,
+  bit classify --model BiT-M-R50x1-ILSVRC2012.npz cat.jpg
+  bit classify --server http://127.0.0.1:8080 --model my-model holiday/`,
 		Args: wants(1, -1, "at least one IMAGE or FOLDER"),
 		RunE: a.runE(func(ctx context.Context, args []string) error { return a.classify(ctx, args, o) }),
 	}
 	o.modelOptions.addFlags(cmd)
+	o.remoteOptions.addFlags(cmd)
 	f := cmd.Flags()
 	f.IntVar(&o.top, "top", 5, "classes to show for each picture")
 	f.IntVar(&o.batch, "batch", 0, "pictures per pass of the network; changes the speed, not the scores (default 16)")
@@ -64,7 +68,7 @@ func (a *app) classify(ctx context.Context, args []string, o classifyOptions) er
 	if o.batch < 0 {
 		return usagef("--batch %d: want at least 1", o.batch)
 	}
-	m, err := o.open(ctx, a)
+	classifyFiles, err := o.classifier(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -90,7 +94,7 @@ func (a *app) classify(ctx context.Context, args []string, o classifyOptions) er
 		}
 		return nil
 	}
-	for r := range m.ClassifyFiles(ctx, files, bit.FilesOptions{Top: o.top, Batch: o.batch, Workers: o.threads}) {
+	for r := range classifyFiles(files) {
 		if err := passOver(); err != nil {
 			return err
 		}
@@ -117,6 +121,19 @@ func (a *app) classify(ctx context.Context, args []string, o classifyOptions) er
 		return errReported
 	}
 	return nil
+}
+
+// classifier returns what classifies files: a model here, or a server.
+func (o *classifyOptions) classifier(ctx context.Context, a *app) (func(files []string) iter.Seq[bit.FileResult], error) {
+	if o.server != "" {
+		c, request, err := o.remoteOptions.client(ctx, o.model)
+		request.Top = o.top
+		return func(files []string) iter.Seq[bit.FileResult] { return classifyRemotely(ctx, c, request, files) }, err
+	}
+	m, err := o.open(ctx, a)
+	return func(files []string) iter.Seq[bit.FileResult] {
+		return m.ClassifyFiles(ctx, files, bit.FilesOptions{Top: o.top, Batch: o.batch, Workers: o.threads})
+	}, err
 }
 
 // findImages lists the files to classify: arguments as they are, and the pictures inside folders in lexical order, by

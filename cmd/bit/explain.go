@@ -18,6 +18,7 @@ import (
 
 type explainOptions struct {
 	modelOptions
+	remoteOptions
 	class string
 	out   string
 	json  bool
@@ -52,6 +53,7 @@ the model sees: left, top, right, bottom.`,
 		RunE: a.runE(func(ctx context.Context, args []string) error { return a.explain(ctx, args[0], o) }),
 	}
 	o.modelOptions.addFlags(cmd)
+	o.remoteOptions.addFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.class, "class", "", "class to explain, by name (default the most likely one)")
 	f.StringVarP(&o.out, "output", "o", "", "PNG file to draw the picture to, with what speaks for and against the class")
@@ -63,23 +65,13 @@ func (a *app) explain(ctx context.Context, file string, o explainOptions) error 
 	if ext := filepath.Ext(o.out); o.out != "" && !strings.EqualFold(ext, ".png") {
 		return usagef("--output %s: want the name of a .png file", o.out)
 	}
-	m, err := o.open(ctx, a)
-	if err != nil {
-		return err
-	}
-	class := -1
-	if o.class != "" {
-		if class, err = m.Class(o.class); err != nil {
-			return fmt.Errorf("the model %s: %w", m.Name(), err)
-		}
-	}
 	img, err := imaging.DecodeFile(file)
 	if err != nil {
 		return err
 	}
-	e, err := m.Explain(img, class)
+	e, err := o.explanation(ctx, a, file, img)
 	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+		return err
 	}
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -96,6 +88,32 @@ func (a *app) explain(ctx context.Context, file string, o explainOptions) error 
 		return a.writeExplanation(file, e)
 	}
 	return a.printExplanation(file, e)
+}
+
+// explanation asks a model here, or a server.
+func (o *explainOptions) explanation(ctx context.Context, a *app, file string, img *imaging.Image) (*bit.Explanation, error) {
+	if o.server != "" {
+		c, request, err := o.remoteOptions.client(ctx, o.model)
+		if err != nil {
+			return nil, err
+		}
+		return explainRemotely(ctx, c, request, file, o.class)
+	}
+	m, err := o.open(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	class := -1
+	if o.class != "" {
+		if class, err = m.Class(o.class); err != nil {
+			return nil, fmt.Errorf("the model %s: %w", m.Name(), err)
+		}
+	}
+	e, err := m.Explain(img, class)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return e, nil
 }
 
 // printExplanation prints the sum and the grid of its parts.

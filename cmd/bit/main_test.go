@@ -46,6 +46,9 @@ func TestScripts(t *testing.T) {
 			"interrupt": interrupt,
 			"exits":     exits,
 			"hub":       startHub,
+			"serve":     startServer,
+			"end":       stopServer,
+			"signal":    signalServer,
 		},
 	})
 }

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"net/url"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bigtransfer/bit"
+	"github.com/bigtransfer/bit/api"
+	"github.com/bigtransfer/bit/imaging"
+)
+
+// remoteOptions are the flags of commands that can have a server do the work.
+type remoteOptions struct {
+	server    string
+	tokenFile string
+	given     func(flag string) bool // on the command line
+}
+
+func (o *remoteOptions) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	o.given = f.Changed
+	f.StringVar(&o.server, "server", "", "let the server at this URL do it (bit serve); --model is then the name of one of its models")
+	f.StringVar(&o.tokenFile, "token-file", "", "file of the server's token (default $BIT_TOKEN)")
+}
+
+// patience is how long a busy server is asked again.
+const patience = 2 * time.Minute
+
+// client returns a client of the server, which has been seen to have the model, and the options of its requests.
+func (o *remoteOptions) client(ctx context.Context, model string) (*api.Client, api.Options, error) {
+	if u, err := url.Parse(o.server); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, api.Options{}, usagef("--server %q: want a URL such as http://127.0.0.1:8080", o.server)
+	}
+	for _, flag := range []string{"resolution", "threads", "batch"} {
+		if o.given(flag) {
+			return nil, api.Options{}, usagef("--%s is the server's own business: leave it out, or leave out --server", flag)
+		}
+	}
+	if !o.given("model") {
+		model = "" // the server's default
+	}
+	token, err := readToken(o.tokenFile)
+	if err != nil {
+		return nil, api.Options{}, err
+	}
+	c := &api.Client{Server: o.server, Token: token, Patience: patience}
+	// A server that cannot be reached, or does not know the model, is one mistake and not one of each file.
+	models, err := c.Models(ctx)
+	if err != nil {
+		return nil, api.Options{}, fmt.Errorf("%s: %w", o.server, err)
+	}
+	var names []string
+	for _, m := range models {
+		if m.Name == model || model == "" {
+			return c, api.Options{Model: model}, nil
+		}
+		names = append(names, m.Name)
+	}
+	return nil, api.Options{}, fmt.Errorf("%s has no model %q, expected one of %q", o.server, model, names)
+}
+
+// classifyRemotely is [bit.Classifier.ClassifyFiles] by a server, with several requests under way at a time.
+func classifyRemotely(ctx context.Context, c *api.Client, o api.Options, files []string) iter.Seq[bit.FileResult] {
+	return func(yield func(bit.FileResult) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		ahead := 4 * runtime.GOMAXPROCS(0)
+		results := make(chan chan bit.FileResult, ahead)
+		go func() {
+			defer close(results)
+			for _, file := range files {
+				result := make(chan bit.FileResult, 1)
+				select {
+				case results <- result:
+				case <-ctx.Done():
+					return
+				}
+				go func() { result <- classifyOneRemotely(ctx, c, o, file) }()
+			}
+		}()
+		for result := range results {
+			if r := <-result; ctx.Err() != nil || !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+func classifyOneRemotely(ctx context.Context, c *api.Client, o api.Options, file string) bit.FileResult {
+	r := bit.FileResult{File: file}
+	picture, err := os.ReadFile(file)
+	if err != nil {
+		r.Err = err
+		return r
+	}
+	got, err := c.Classify(ctx, picture, o)
+	if err != nil {
+		r.Err = fmt.Errorf("%s: %w", file, err)
+		return r
+	}
+	r.Unknown = got.Results[0].Unknown
+	for _, p := range got.Results[0].Predictions {
+		r.Predictions = append(r.Predictions, bit.Prediction(p))
+	}
+	return r
+}
+
+// explainRemotely is [bit.Classifier.Explain] by a server, of a picture file.
+func explainRemotely(ctx context.Context, c *api.Client, o api.Options, file, class string) (*bit.Explanation, error) {
+	picture, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	o.Top = math.MaxInt32 // the class explained may be any
+	got, err := c.Explain(ctx, picture, class, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	x := got.Explanation
+	if x.Rows < 1 || x.Columns < 1 || len(x.Map) != x.Rows*x.Columns || len(got.Predictions) == 0 {
+		return nil, errors.New("the server's answer has no map")
+	}
+	e := &bit.Explanation{
+		Unknown: got.Unknown, Class: x.Class, Label: x.Label, Logit: x.Logit, Bias: x.Bias, Map: x.Map, H: x.Rows, W: x.Columns,
+		Width: x.Width, Height: x.Height, View: imaging.Region{X0: x.View[0], Y0: x.View[1], X1: x.View[2], Y1: x.View[3]},
+		Origin: x.Origin, Step: x.Step,
+	}
+	for _, p := range got.Predictions {
+		e.Predictions = append(e.Predictions, bit.Prediction(p))
+	}
+	return e, nil
+}
