@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/bigtransfer/bit"
+	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/transfer"
 	"github.com/bigtransfer/bit/weights"
@@ -169,4 +170,77 @@ func save(path string, img image.Image) {
 	if err := png.Encode(f, img); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// Learn two colours in closed form, and a third one later, without the pictures of the first two.
+func ExampleModel_Probe() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "colours")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	for i := range 8 {
+		save(filepath.Join(dir, "photos", "red", fmt.Sprint(i, ".png")), plain(color.NRGBA{uint8(255 - i), 0, 0, 255}))
+		save(filepath.Join(dir, "photos", "blue", fmt.Sprint(i, ".png")), plain(color.NRGBA{0, 0, uint8(255 - i), 255}))
+		save(filepath.Join(dir, "later", "green", fmt.Sprint(i, ".png")), plain(color.NRGBA{0, uint8(255 - i), 0, 255}))
+	}
+	m, err := bit.Open(ctx, "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	photos, err := data.Open(filepath.Join(dir, "photos"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	options := bit.ProbeOptions{Embed: bit.EmbedOptions{NoCache: true}}
+	tuned, result, err := m.Probe(ctx, photos, options)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%d pictures, %.0f %% right when left out\n", result.Examples, 100*result.LeaveOneOut)
+
+	later, err := data.Open(filepath.Join(dir, "later"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	tuned, _, err = tuned.AddExamples(ctx, "green", later, later.Train, options)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(tuned.Labels())
+	predictions, err := tuned.Classify(plain(color.NRGBA{5, 250, 5, 255}), 1)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(predictions[0].Label)
+	// Output:
+	// 16 pictures, 100 % right when left out
+	// [blue red green]
+	// green
+}
+
+// How alike two pictures are, by their features.
+func ExampleClassifier_Embed() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "pictures")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	save(filepath.Join(dir, "white.png"), plain(color.White))
+	save(filepath.Join(dir, "black.png"), plain(color.Black))
+
+	m, err := bit.OpenClassifier(ctx, "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	examples := []data.Example{{Path: "white.png"}, {Path: "black.png"}}
+	e, _, err := m.Embed(ctx, data.Files{FS: os.DirFS(dir)}, examples, bit.EmbedOptions{NoCache: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(e.Index), "vectors of", e.Width)
+	// Output:
+	// 2 vectors of 1024
 }

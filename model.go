@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 
@@ -41,11 +42,14 @@ type Classifier struct {
 	ids       []string // WordNet's, of labels that this program supplied
 	headless  bool
 	warnings  []string
+	dir       string // that the model was read from; "" if none
 
 	calibration calibrate.Calibration
 
 	mu        sync.Mutex // guards what follows, made at the first pass
 	predictor *resnet.Predictor
+	body      string      // see bodyDigest; "" until it is needed
+	stats     *statistics // that the head was fitted to; nil if they are not in memory
 }
 
 // Model is a [Classifier] that can be saved and trained further: it keeps its weights as they are in its file too, which
@@ -100,7 +104,7 @@ func (o Opener) OpenClassifier(ctx context.Context, ref string) (*Classifier, er
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	file, err := o.read(ctx, ref)
+	file, path, err := o.read(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -113,6 +117,12 @@ func (o Opener) OpenClassifier(ctx context.Context, ref string) (*Classifier, er
 	}
 	m := &Classifier{name: ref, format: file.Format, net: net, labels: file.Labels, processor: file.Preprocessor, threads: o.Threads,
 		headless: file.Headless, warnings: file.Warnings, calibration: file.Calibration}
+	if path != "" {
+		m.dir = path
+		if info, err := os.Stat(path); err == nil && !info.IsDir() {
+			m.dir = filepath.Dir(path)
+		}
+	}
 	if m.name == "" {
 		m.name = DefaultModel
 	}
@@ -141,13 +151,16 @@ func (o Opener) OpenClassifier(ctx context.Context, ref string) (*Classifier, er
 	return m, nil
 }
 
-// read reads a model's file: what is embedded, then what lies at the path, then what is published.
-func (o Opener) read(ctx context.Context, ref string) (*weights.Model, error) {
+// read reads a model's file: what is embedded, then what lies at the path, then what is published. It also returns the
+// path, "" of what is embedded.
+func (o Opener) read(ctx context.Context, ref string) (*weights.Model, string, error) {
 	if ref == "" || ref == models.Tiny {
-		return weights.OpenFS(models.FS(), models.Tiny)
+		file, err := weights.OpenFS(models.FS(), models.Tiny)
+		return file, "", err
 	}
 	if _, err := os.Stat(ref); !errors.Is(err, fs.ErrNotExist) {
-		return weights.Open(ref)
+		file, err := weights.Open(ref)
+		return file, ref, err
 	}
 	client := o.Hub
 	if client == nil {
@@ -155,16 +168,17 @@ func (o Opener) read(ctx context.Context, ref string) (*weights.Model, error) {
 	}
 	published, err := client.ParseRef(ref)
 	if errors.Is(err, hub.ErrNoRef) {
-		return nil, &ModelNotFoundError{ref}
+		return nil, "", &ModelNotFoundError{ref}
 	}
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	path, err := client.Get(ctx, published)
 	if err != nil {
-		return nil, fmt.Errorf("no file or folder %s here: %w", ref, err)
+		return nil, "", fmt.Errorf("no file or folder %s here: %w", ref, err)
 	}
-	return weights.Open(path)
+	file, err := weights.Open(path)
+	return file, path, err
 }
 
 // Name returns the reference that the model was opened by.
@@ -227,7 +241,11 @@ func (m *Model) Save(dir string, card weights.Card) error {
 	if m.headless {
 		return fmt.Errorf("save %s: %w", dir, ErrNoHead)
 	}
-	return weights.SaveHF(context.Background(), dir, m.Weights(), weights.F32, card)
+	w := m.Weights()
+	if s, err := m.readStatistics(); err == nil { // those of another head are not worth keeping
+		w.Statistics = s.write(m)
+	}
+	return weights.SaveHF(context.Background(), dir, w, weights.F32, card)
 }
 
 // Weights returns the model as package weights writes it. The values are not copied.

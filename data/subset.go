@@ -22,6 +22,16 @@ func (e *FewShotError) Error() string {
 // FewShot draws k examples of every class without replacement and returns them in their original order. For one seed
 // a smaller k draws a subset of what a larger one does. A class with fewer than k examples is a [*FewShotError].
 func FewShot(examples []Example, classes []string, k int, seed uint64) ([]Example, error) {
+	return fewShot(examples, classes, k, seed, true)
+}
+
+// FewShotAtMost is [FewShot], but a class with fewer than k examples gives all that it has, as in big_vision's few-shot
+// evaluation (fewshot_lsr.py).
+func FewShotAtMost(examples []Example, classes []string, k int, seed uint64) ([]Example, error) {
+	return fewShot(examples, classes, k, seed, false)
+}
+
+func fewShot(examples []Example, classes []string, k int, seed uint64, all bool) ([]Example, error) {
 	if k <= 0 {
 		return nil, fmt.Errorf("few-shot: expected at least one example per class, found %d", k)
 	}
@@ -32,11 +42,11 @@ func FewShot(examples []Example, classes []string, k int, seed uint64) ([]Exampl
 	rng := counter.New()
 	chosen := make([]int, 0, k*len(classes))
 	for label, indices := range byClass {
-		if len(indices) < k {
+		if len(indices) < k && all {
 			return nil, &FewShotError{Class: classes[label], Have: len(indices), Want: k}
 		}
 		shuffle(rng.At(seed, counter.FewShot, int64(label)), indices)
-		chosen = append(chosen, indices[:k]...)
+		chosen = append(chosen, indices[:min(k, len(indices))]...)
 	}
 	return pick(examples, chosen), nil
 }

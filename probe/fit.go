@@ -236,7 +236,15 @@ func (h *Head) Logits(x []float32) []float64 {
 }
 
 // Accuracy returns the fraction of examples x [N, D] whose label has the largest logit, of equal ones the first.
-func (h *Head) Accuracy(x []float32, labels []int) float64 { return accuracy(h.Logits(x), labels) }
+func (h *Head) Accuracy(x []float32, labels []int) float64 {
+	const rows = 1024 // at a time
+	right := 0.0
+	for first := 0; first < len(labels); first += rows {
+		last := min(first+rows, len(labels))
+		right += accuracy(h.Logits(x[first*h.Features:last*h.Features]), labels[first:last]) * float64(last-first)
+	}
+	return right / float64(len(labels))
+}
 
 // accuracy is the fraction of rows of y [N, C] whose first largest value is at the label; NaN without rows.
 func accuracy(y []float64, labels []int) float64 {

@@ -20,6 +20,9 @@ const (
 	cardFile         = "README.md"
 )
 
+// StatisticsFile is the file of a model directory that holds the statistics of a closed-form head.
+const StatisticsFile = "statistics.safetensors"
+
 // hfConfig is the part of a config.json (transformers BitConfig) that decides what is computed. A field that is not
 // there keeps the default of transformers. The two epsilons and the calibration are our own keys, which
 // transformers carries along unread: its code fixes the epsilons at the values of newHFConfig.

@@ -41,6 +41,10 @@ type Model struct {
 	Calibration  calibrate.Calibration     // of its scores; zero if there is none
 	Headless     bool                      // the checkpoint has no head: that of Tensors has 1 class, all zeros
 	Warnings     []string                  // what its reader should know: a name that contradicts the shapes
+
+	// Statistics writes StatisticsFile, what a closed-form head can be extended by without its pictures; nil for none. It is
+	// only written: who wants to extend a head reads the file.
+	Statistics func(w io.Writer) error
 }
 
 // Open reads a checkpoint, whose format is told by its content: an .npz file; a directory with config.json and tensors;

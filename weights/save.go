@@ -31,7 +31,7 @@ const (
 )
 
 // SaveHF writes a model as a Hugging Face model directory that transformers loads as BitForImageClassification:
-// config.json, model.safetensors, README.md and, if the model has one, preprocessor_config.json. F32 reads back to the
+// config.json, model.safetensors, README.md and, if the model has one, preprocessor_config.json and StatisticsFile. F32 reads back to the
 // same bits, F16 and BF16 halve the file. The same model and card always give the same bytes.
 //
 // A directory that does not exist appears complete or not at all. In one that exists, the files of the model are
@@ -46,6 +46,9 @@ func SaveHF(ctx context.Context, dir string, m *Model, dtype DType, card Card) e
 	}
 	if m.Preprocessor != nil {
 		files = append(files, savedFile{preprocessorFile, func(w io.Writer) error { return writeJSON(w, m.Preprocessor) }})
+	}
+	if m.Statistics != nil {
+		files = append(files, savedFile{StatisticsFile, m.Statistics})
 	}
 	return m.saveDir(ctx, dir, dtype, files)
 }
@@ -101,8 +104,11 @@ func saveDir(ctx context.Context, dir string, files []savedFile) (err error) {
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return os.Rename(temp, dir)
 	}
-	if !slices.ContainsFunc(files, func(f savedFile) bool { return f.name == preprocessorFile }) { // one of an earlier model must not stay
-		if err := os.Remove(filepath.Join(dir, preprocessorFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, name := range []string{preprocessorFile, StatisticsFile} { // those of an earlier model must not stay
+		if slices.ContainsFunc(files, func(f savedFile) bool { return f.name == name }) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

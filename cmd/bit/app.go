@@ -102,6 +102,9 @@ HF_ENDPOINT and HF_HUB_OFFLINE, as Python's huggingface_hub does, and share its 
 	root.AddCommand(
 		a.newClassifyCommand(),
 		a.newFinetuneCommand(),
+		a.newProbeCommand(),
+		a.newAddClassCommand(),
+		a.newFewshotCommand(),
 		a.newPretrainCommand(),
 		a.newServeCommand(),
 		a.newEvaluateCommand(),

@@ -45,6 +45,7 @@ func TestScripts(t *testing.T) {
 			"truncated": truncate,
 			"interrupt": interrupt,
 			"exits":     exits,
+			"copy-all":  copyAll,
 			"hub":       startHub,
 			"serve":     startServer,
 			"end":       stopServer,
@@ -69,6 +70,14 @@ func installPeers(t *testing.T) string {
 		t.Fatalf("%v: %v: the tests run exported models in ONNX Runtime, which Node.js 18 and npm install\n%s", install, err, out)
 	}
 	return dir
+}
+
+// copyAll copies the files of a folder to another one: "copy-all from to".
+func copyAll(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: copy-all from to")
+	}
+	ts.Check(os.CopyFS(ts.MkAbs(args[1]), os.DirFS(ts.MkAbs(args[0]))))
 }
 
 // exits runs bit and wants an exit code: "exits 2 classify" runs "bit classify".
