@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/bigtransfer/bit/internal/archive"
@@ -52,7 +53,7 @@ func (o Opener) openTar(path string) (*Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := o.openTarFile(f, size)
+	d, err := o.openTarFile(path, f, size)
 	if err != nil {
 		f.Close()
 	}
@@ -78,7 +79,7 @@ func (o Opener) openPackedTar(path string) (*Dataset, error) {
 	if err != nil {
 		return nil, streamError(err)
 	}
-	d, err := o.openTarFile(f, size)
+	d, err := o.openTarFile(path, f, size)
 	if err != nil {
 		f.Close()
 	}
@@ -93,8 +94,19 @@ func streamError(err error) error {
 	return err
 }
 
-func (o Opener) openTarFile(r io.ReaderAt, size int64) (*Dataset, error) {
-	index, err := archive.Tar(r, size)
+// openTarFile lists a tar file: a shard of a WebDataset, or an archive of something else.
+func (o Opener) openTarFile(path string, r io.ReaderAt, size int64) (*Dataset, error) {
+	members, left, err := archive.TarMembers(r, size)
+	if err != nil {
+		return nil, err
+	}
+	if hasSamples(members) {
+		dir, name := filepath.Split(path)
+		l := newDirLister(o, filepath.Clean(dir))
+		open := &packedFile{name: name, size: size, held: r}
+		return l.completed(l.webDatasetOf([]shard{{name: name, split: splitInName(name), file: open}}))
+	}
+	index, err := archive.NewFS(members, left)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,14 @@ func formats(t *testing.T) []datatest.Format {
 		{Name: "tar.gz", Sample: all, Write: archived(writeFolders, "tar -C .. -czf ../data.tar.gz set")},
 		{Name: "CIFAR-10 in tar.gz", Sample: all.Only("train", "test"), Write: archived(writeCIFAR10, "tar -C .. -czf ../cifar.tgz set"), Raw: true},
 		{Name: "CIFAR-10 in zip", Sample: all.Only("train", "test"), Write: archived(writeCIFAR10, "zip -q -r ../cifar.zip ."), Raw: true},
+		{Name: "WebDataset, labels in .cls", Sample: all, Write: writeShards(all.Classes, "cls"), Cut: isTar},
+		{Name: "WebDataset, names in .txt", Sample: all, Write: writeShards(nil, "txt")},
+		{Name: "WebDataset, names in .json", Sample: all, Write: writeShards(nil, "json")},
+		{Name: "WebDataset, a shard", Sample: flat, Write: shard("tar --sort=name -cf ../shard.tar ."), Classes: digits},
+		{Name: "WebDataset, a shard in gzip", Sample: flat, Write: shard("tar -czf ../shard.tar.gz ."), Classes: digits},
+		{Name: "TFRecord of TF-slim", Sample: all, Write: writeRecords("{split}-0000{n}-of-00002", slimExample)},
+		{Name: "TFRecord of TensorFlow Datasets", Sample: all, Write: writeRecords("set-{split}.tfrecord-0000{n}-of-00002", tfdsExample), Cut: isRecords},
+		{Name: "TFRecord of pixels", Sample: gray, Write: writeRecords("{split}-{n}.tfrecords", rawExample), Classes: digits, Raw: true},
 		{Name: "IDX in tar", Sample: gray, Write: archived(writeIDX(true), "tar -C .. -cf ../mnist.tar set"), Classes: digits, Raw: true},
 	}
 }
@@ -42,6 +50,11 @@ func TestConformance(t *testing.T) {
 	for _, f := range formats(t) {
 		datatest.Run(t, f)
 	}
+}
+
+func isTar(path string) bool { return filepath.Ext(path) == ".tar" }
+func isRecords(path string) bool {
+	return filepath.Ext(path) != ".txt" && filepath.Ext(path) != ".json"
 }
 
 func writeFolders(t testing.TB, s *datatest.Sample, dir string) string {

@@ -1,8 +1,6 @@
 package data
 
 import (
-	"bufio"
-	"compress/gzip"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -90,7 +88,7 @@ func (l *lister) numbered(n int) ([]string, error) {
 func (l *lister) openIDX(name string) (f *packedFile, shape []int64, start int64, err error) {
 	var unpack func(io.Reader) (io.Reader, error)
 	if strings.HasSuffix(name, ".gz") {
-		unpack = func(r io.Reader) (io.Reader, error) { return gzip.NewReader(bufio.NewReader(r)) }
+		unpack = gunzip
 	}
 	if f, err = openPacked(l.fsys, name, unpack); err != nil {
 		return nil, nil, 0, err

@@ -35,8 +35,18 @@ const DefaultMaxSkipped = 0.1
 //   - split/class/file: with splits train (or training), val (valid, validation, dev) and test (testing, eval), in any
 //     case;
 //   - Tiny-ImageNet-200: wnids.txt, words.txt, train/<wnid>/images and val/val_annotations.txt;
+//   - CIFAR-10 and CIFAR-100 in their binary version: data_batch_*.bin and test_batch.bin, or train.bin and test.bin with
+//     their fine labels;
+//   - IDX, as MNIST is: train-images-idx3-ubyte and the like, with or without .gz, with classes that are numbers;
+//   - WebDataset: shards (.tar) whose pictures have a .cls, .json or .txt file of the same key;
+//   - TFRecord: shards of tf.train.Example, with the features of TensorFlow Datasets or TF-slim;
+//   - any of these in a zip or tar file, read in place, or in a tar.gz or tar.bz2 file, unpacked to a temporary file;
 //   - a table (.csv, .tsv, .jsonl) of pictures and their labels: the file itself, or a folder in which tables are called
 //     labels, annotations or by a split, as in train.csv and test_labels.tsv.
+//
+// Shards are at the root, with a split as a word of their names, or in folders of the splits; a path may be one of them, or
+// a pattern such as train-{000000..000146}.tar. Labels that are numbers are names of classes themselves, unless a file
+// classes.txt, classnames.txt, labels.txt or label.labels.txt beside the shards names them, one a line.
 //
 // Classes are sorted by directory name. Val and Test may lack classes of Train, not add any; without a training split
 // the classes are those of the other two. Class directories may be nested deeper. Pictures are recognised by extension;
@@ -63,11 +73,14 @@ func (o Opener) OpenContext(ctx context.Context, path string) (*Dataset, error) 
 		return nil, err
 	}
 	info, err := os.Stat(path)
-	if err != nil {
+	pattern := err != nil && strings.Contains(path, "{")
+	if err != nil && !pattern {
 		return nil, fmt.Errorf("data set: %w", err)
 	}
 	var d *Dataset
-	if info.IsDir() {
+	if pattern {
+		d, err = o.openPattern(path)
+	} else if info.IsDir() {
 		d, err = o.openRoot(&lister{fsys: os.DirFS(path), dir: path, opener: o})
 	} else {
 		d, err = o.openFile(path)
@@ -93,6 +106,8 @@ var layouts = []layout{
 	{"Tiny-ImageNet-200", (*lister).isTinyImageNet, (*lister).tinyImageNet},
 	{"CIFAR", (*lister).isCIFAR, (*lister).cifar},
 	{"IDX", (*lister).isIDX, (*lister).idx},
+	{"WebDataset", (*lister).isWebDataset, (*lister).webDataset},
+	{"TFRecord", (*lister).isTFRecords, (*lister).tfRecords},
 	{"tables", (*lister).hasTables, (*lister).tables},
 	{"folders", func(*lister) bool { return true }, (*lister).folders},
 }
@@ -137,6 +152,7 @@ var fileFormats = []fileFormat{
 	{"zip", isZip, Opener.openZip},
 	{"tar", isTar, Opener.openTar},
 	{"tar.gz, tar.bz2", isPackedTar, Opener.openPackedTar},
+	{"TFRecord", isTFRecordFile, Opener.openTFRecord},
 	{"table (.csv, .tsv, .jsonl)", isTableFile, Opener.openTable},
 }
 

@@ -78,7 +78,15 @@ func check(t *testing.T, fsys *FS, err error) {
 	}
 }
 
-func indexTar(b []byte) (*FS, error) { return Tar(bytes.NewReader(b), int64(len(b))) }
+func tarFS(r io.ReaderAt, size int64) (*FS, error) {
+	members, left, err := TarMembers(r, size)
+	if err != nil {
+		return nil, err
+	}
+	return NewFS(members, left)
+}
+
+func indexTar(b []byte) (*FS, error) { return tarFS(bytes.NewReader(b), int64(len(b))) }
 func indexZip(b []byte) (*FS, error) { return Zip(bytes.NewReader(b), int64(len(b))) }
 
 // Every format of GNU tar.
@@ -261,7 +269,7 @@ func TestDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		index := Tar
+		index := tarFS
 		if name == "zip" {
 			index = Zip
 		}

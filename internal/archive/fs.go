@@ -38,8 +38,9 @@ func compareNames(a, b string) int {
 	return len(a) - len(b)
 }
 
-// newFS indexes the members of an archive. Of two with one name the later counts, as it does when they are unpacked.
-func newFS(members []Member, left []Left) (*FS, error) {
+// NewFS indexes the members of an archive, a slice that is the index's from then on, and notes what was left out. Of two
+// with one name the later counts, as it does when they are unpacked.
+func NewFS(members []Member, left []Left) (*FS, error) {
 	slices.SortStableFunc(members, func(a, b Member) int { return compareNames(a.Name, b.Name) })
 	kept := members[:0]
 	for i, m := range members {

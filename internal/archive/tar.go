@@ -151,15 +151,6 @@ func tarError(err error) error {
 	return err
 }
 
-// Tar indexes a tar file.
-func Tar(r io.ReaderAt, size int64) (*FS, error) {
-	members, left, err := TarMembers(r, size)
-	if err != nil {
-		return nil, err
-	}
-	return newFS(members, left)
-}
-
 // seeker reads an archive from front to back with jumps. Headers are small and, in archives of small files, near one
 // another: what is read is kept.
 type seeker struct {

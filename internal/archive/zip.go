@@ -54,7 +54,7 @@ func Zip(r io.ReaderAt, size int64) (*FS, error) {
 		f.Extra, f.Comment = nil, "" // what opening does not need, of perhaps a million files
 		members = append(members, m)
 	}
-	return newFS(members, left)
+	return NewFS(members, left)
 }
 
 // zipped is the opener of a file in a zip file.
