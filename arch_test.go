@@ -12,7 +12,7 @@ import (
 var floors = [][]string{
 	{"api"},
 	{"tensor", "internal/cpu", "internal/par", "internal/oracle", "internal/fixture", "internal/strictjson",
-		"internal/atomicfile", "internal/tfrecord", "internal/spool", "internal/archive", "internal/onnxruntime", "internal/hubtest", "internal/imagenet", "internal/torchfile/torchtest", "internal/counter", "examples", "internal/fuzztest"},
+		"internal/atomicfile", "internal/parquetfile", "internal/tfrecord", "internal/spool", "internal/archive", "internal/onnxruntime", "internal/hubtest", "internal/imagenet", "internal/torchfile/torchtest", "internal/counter", "examples", "internal/fuzztest"},
 	{"internal/kernels", "internal/safetensors", "internal/featurecache"},
 	{"nn", "internal/tensorboard", "internal/torchfile", "internal/machine", "internal/jpeg"},
 	{"calibrate", "probe", "resnet", "imaging"},

@@ -47,7 +47,7 @@ func formats(t *testing.T) []datatest.Format {
 }
 
 func TestConformance(t *testing.T) {
-	for _, f := range formats(t) {
+	for _, f := range append(formats(t), tables(datatest.NewSample(t, false))...) {
 		datatest.Run(t, f)
 	}
 }

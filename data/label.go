@@ -79,11 +79,27 @@ func (l *labeler) finish(d *Dataset) {
 			for j, label := range e.Labels {
 				e.Labels[j] = to[label]
 			}
-			switch slices.Sort(e.Labels); {
-			case len(e.Labels) > 0:
-				e.Label = int(e.Labels[0])
-			case e.Label != NoLabel:
+			if e.Label != NoLabel {
 				e.Label = int(to[e.Label])
+			}
+		}
+	}
+}
+
+// finishLabels orders the labels of pictures that have several, or makes the only one of each its label.
+func (d *Dataset) finishLabels() {
+	for _, split := range [][]Example{d.Train, d.Val, d.Test} {
+		for i := range split {
+			e := &split[i]
+			slices.Sort(e.Labels)
+			if e.Labels = slices.Compact(e.Labels); len(e.Labels) > 0 {
+				e.Label = int(e.Labels[0])
+			}
+			switch {
+			case !d.MultiLabel:
+				e.Labels = nil
+			case e.Labels == nil && e.Label != NoLabel: // one of a file without lists beside others
+				e.Labels = []int32{int32(e.Label)}
 			}
 		}
 	}

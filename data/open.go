@@ -40,9 +40,13 @@ const DefaultMaxSkipped = 0.1
 //   - IDX, as MNIST is: train-images-idx3-ubyte and the like, with or without .gz, with classes that are numbers;
 //   - WebDataset: shards (.tar) whose pictures have a .cls, .json or .txt file of the same key;
 //   - TFRecord: shards of tf.train.Example, with the features of TensorFlow Datasets or TF-slim;
-//   - any of these in a zip or tar file, read in place, or in a tar.gz or tar.bz2 file, unpacked to a temporary file;
-//   - a table (.csv, .tsv, .jsonl) of pictures and their labels: the file itself, or a folder in which tables are called
-//     labels, annotations or by a split, as in train.csv and test_labels.tsv.
+//   - a table (.csv, .tsv, .jsonl, .parquet) of pictures and their labels: the file itself, or a folder in which tables are
+//     called labels, annotations or by a split, as in train.csv and test_labels.tsv;
+//   - the imagefolder of Python's datasets: metadata.csv, .jsonl or .parquet with a column file_name, in the folder of the
+//     pictures or above. The label is a column or else the picture's folder, and the folder's name is the split;
+//   - Parquet files with a column of pictures, bytes or a group of bytes and path, and one of labels, and classes as
+//     Python's datasets names them: one file, or a folder of them, as in data/train-00000-of-00002.parquet;
+//   - any of these in a zip or tar file, read in place, or in a tar.gz or tar.bz2 file, unpacked to a temporary file.
 //
 // Shards are at the root, with a split as a word of their names, or in folders of the splits; a path may be one of them, or
 // a pattern such as train-{000000..000146}.tar. Labels that are numbers are names of classes themselves, unless a file
@@ -108,7 +112,9 @@ var layouts = []layout{
 	{"IDX", (*lister).isIDX, (*lister).idx},
 	{"WebDataset", (*lister).isWebDataset, (*lister).webDataset},
 	{"TFRecord", (*lister).isTFRecords, (*lister).tfRecords},
+	{"imagefolder of Python's datasets", (*lister).isImageFolder, (*lister).imageFolder},
 	{"tables", (*lister).hasTables, (*lister).tables},
+	{"Parquet files", (*lister).hasParquet, (*lister).parquet},
 	{"folders", func(*lister) bool { return true }, (*lister).folders},
 }
 
@@ -153,6 +159,7 @@ var fileFormats = []fileFormat{
 	{"tar", isTar, Opener.openTar},
 	{"tar.gz, tar.bz2", isPackedTar, Opener.openPackedTar},
 	{"TFRecord", isTFRecordFile, Opener.openTFRecord},
+	{"Parquet", isParquet, Opener.openParquetFile},
 	{"table (.csv, .tsv, .jsonl)", isTableFile, Opener.openTable},
 }
 

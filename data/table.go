@@ -46,10 +46,11 @@ func (c cell) text() string {
 
 // tableFormats are the tables by extension.
 var tableFormats = map[string]func(fsys fs.FS, name string) (table, error){
-	".csv":    openDelimited,
-	".tsv":    openDelimited,
-	".jsonl":  openJSONLines,
-	".ndjson": openJSONLines,
+	".csv":     openDelimited,
+	".tsv":     openDelimited,
+	".jsonl":   openJSONLines,
+	".ndjson":  openJSONLines,
+	parquetExt: openParquetTable,
 }
 
 func isTableName(name string) bool { return tableFormats[strings.ToLower(path.Ext(name))] != nil }
@@ -63,7 +64,7 @@ func (l *lister) openTable(name string) (table, error) {
 // Names of columns, the likeliest first.
 var (
 	fileColumns = []string{"file_name", "filename", "file", "file_path", "filepath", "image", "image_name", "image_path",
-		"imagepath", "image_file", "img", "img_name", "img_path", "path", "name", "image_id", "id", "id_code"}
+		"imagepath", "image_file", "image_file_name", "img", "img_name", "img_path", "path", "name", "image_id", "id", "id_code"}
 	labelColumns = []string{"label", "labels", "class", "classes", "class_name", "category", "categories", "target", "tag", "tags",
 		"species", "breed", "diagnosis", "fine_label", "y"}
 	splitColumns = []string{"split", "subset", "partition", "set"}
@@ -72,53 +73,65 @@ var (
 // columns are those of a table that matter, by index; -1 for none.
 type columns struct{ file, label, split int }
 
-// findColumns finds them in a table.
-func (o Opener) findColumns(names, first []string) (columns, error) {
-	c := columns{-1, -1, -1}
-	var err error
-	find := func(wanted, what string, usual []string) int {
-		if wanted != "" {
-			i := slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, wanted) })
-			if n, numErr := strconv.Atoi(wanted); i < 0 && numErr == nil && n >= 1 && n <= len(names) {
-				i = n - 1
-			}
-			if i < 0 && err == nil {
-				err = fmt.Errorf("it has no %s column %q, its columns are: %s", what, wanted, strings.Join(names, ", "))
-			}
-			return i
-		}
-		for _, u := range usual {
-			if i := slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, u) }); i >= 0 && i != c.file && i != c.label {
-				return i
-			}
-		}
-		return -1
+// findColumn returns the column of a name or number, or else the first with one of the usual names that is not taken, or -1.
+func findColumn(names []string, wanted, what string, usual []string, taken ...int) (int, error) {
+	at := func(name string) int {
+		return slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 	}
-	c.file = find(o.FileColumn, "file", fileColumns)
+	if wanted == "" {
+		for _, u := range usual {
+			if i := at(u); i >= 0 && !slices.Contains(taken, i) {
+				return i, nil
+			}
+		}
+		return -1, nil
+	}
+	if i := at(wanted); i >= 0 {
+		return i, nil
+	}
+	if n, err := strconv.Atoi(wanted); err == nil && n >= 1 && n <= len(names) {
+		return n - 1, nil
+	}
+	return -1, fmt.Errorf("it has no %s column %q, its columns are: %s", what, wanted, strings.Join(names, ", "))
+}
+
+// findColumns finds them in a table.
+func (o Opener) findColumns(names, first []string) (c columns, err error) {
+	if c.file, err = findColumn(names, o.FileColumn, "file", fileColumns); err != nil {
+		return c, err
+	}
 	// A column with a usual name may hold numbers, and another one names of pictures.
 	if named := slices.IndexFunc(first, IsImageName); o.FileColumn == "" && named >= 0 && (c.file < 0 || !IsImageName(first[c.file])) {
 		c.file = named
 	}
-	c.label = find(o.LabelColumn, "label", labelColumns)
-	c.split = find(o.SplitColumn, "split", splitColumns)
-	if err != nil {
+	if c.label, err = findColumn(names, o.LabelColumn, "label", labelColumns, c.file); err != nil {
+		return c, err
+	}
+	if c.split, err = findColumn(names, o.SplitColumn, "split", splitColumns, c.file, c.label); err != nil {
 		return c, err
 	}
 	if c.file < 0 {
 		return c, fmt.Errorf("no column of it names pictures, expected one called %s; its columns are: %s", fileColumns[0], strings.Join(names, ", "))
 	}
 	if c.label < 0 {
-		var others []int
-		for i := range names {
-			if i != c.file && i != c.split {
-				others = append(others, i)
-			}
-		}
-		if len(others) == 1 {
-			c.label = others[0]
-		}
+		c.label = onlyOther(len(names), c.file, c.split)
 	}
 	return c, nil
+}
+
+// onlyOther returns the only one of n columns that is not taken, or -1.
+func onlyOther(n int, taken ...int) int {
+	other := -1
+	for i := range n {
+		if slices.Contains(taken, i) {
+			continue
+		}
+		if other >= 0 {
+			return -1
+		}
+		other = i
+	}
+	return other
 }
 
 // noLabelError says that a table has no column of labels.

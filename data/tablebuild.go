@@ -3,6 +3,7 @@ package data
 import (
 	"errors"
 	"fmt"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,6 +24,9 @@ type tableBuilder struct {
 	labels *labeler
 	err    error
 	seen   map[string]seenRow
+
+	byFolder bool            // where no column does, the folder that a file is in gives the label, and the first one the split
+	skipped  map[string]bool // files of rows that are skipped
 }
 
 // seenRow is where a file was named first.
@@ -33,7 +37,7 @@ type seenRow struct {
 }
 
 func newTableBuilder(l *lister) *tableBuilder {
-	b := &tableBuilder{l: l, d: &Dataset{MultiLabel: l.opener.LabelSeparator != ""}, seen: map[string]seenRow{}}
+	b := &tableBuilder{l: l, d: &Dataset{MultiLabel: l.opener.LabelSeparator != ""}, seen: map[string]seenRow{}, skipped: map[string]bool{}}
 	b.labels, b.err = newLabeler(l.opener.Classes)
 	return b
 }
@@ -58,13 +62,16 @@ func (b *tableBuilder) add(name, split string) error {
 	if err != nil {
 		return err
 	}
-	if c.label < 0 {
+	if b.byFolder && c.label >= 0 && !b.isLabel(names[c.label]) {
+		c.label = -1 // the only other column may be a caption
+	}
+	if c.label < 0 && !b.byFolder {
 		return &noLabelError{names}
 	}
 	if split != "" {
 		c.split = -1
 	}
-	rows, err := b.read(t, c, split)
+	rows, err := b.read(t, path.Dir(name), c, split)
 	if err != nil {
 		return err
 	}
@@ -78,8 +85,13 @@ func (b *tableBuilder) add(name, split string) error {
 	return b.keep(t, name, rows, at)
 }
 
-// read reads the rows.
-func (b *tableBuilder) read(t table, c columns, split string) ([]tableRow, error) {
+// isLabel reports whether a column is named as labels are, or by the opener.
+func (b *tableBuilder) isLabel(name string) bool {
+	return b.l.opener.LabelColumn != "" || slices.ContainsFunc(labelColumns, func(u string) bool { return strings.EqualFold(u, name) })
+}
+
+// read reads the rows of a table in a folder.
+func (b *tableBuilder) read(t table, dir string, c columns, split string) ([]tableRow, error) {
 	var rows []tableRow
 	err := t.rows([]int{c.file, c.label, c.split}, func(place int, cells []cell) error {
 		r := tableRow{place: place, split: split, example: Example{Path: cells[0].text(), Label: NoLabel}}
@@ -92,7 +104,17 @@ func (b *tableBuilder) read(t table, c columns, split string) ([]tableRow, error
 				return fmt.Errorf("%s: the split %q, expected train, val or test", t.place(place), cells[2].text())
 			}
 		}
-		if err := b.label(&r, cells[1]); err != nil {
+		label := cells[1]
+		if b.byFolder {
+			folder := path.Dir(path.Join(dir, r.example.Path))
+			if first, _, _ := strings.Cut(folder, "/"); r.split == "" {
+				r.split = splitOf(first)
+			}
+			if class := path.Base(folder); c.label < 0 && class != "." && splitOf(class) == "" {
+				label = cell{values: []string{class}}
+			}
+		}
+		if err := b.label(&r, label); err != nil {
 			return fmt.Errorf("%s: %w", t.place(place), err)
 		}
 		rows = append(rows, r)
@@ -110,14 +132,9 @@ func (b *tableBuilder) label(r *tableRow, c cell) error {
 	switch sep := b.l.opener.LabelSeparator; {
 	case c.list:
 		b.d.MultiLabel = true
-	case sep != "" && len(values) == 1:
-		values = nil
-		for part := range strings.SplitSeq(c.values[0], sep) {
-			if part = strings.TrimSpace(part); part != "" {
-				values = append(values, part)
-			}
-		}
-	case sep == "" && len(values) == 0:
+	case sep != "":
+		values = splitLabels(values, sep)
+	case len(values) == 0:
 		r.reason = "no label"
 		return nil
 	}
@@ -131,6 +148,19 @@ func (b *tableBuilder) label(r *tableRow, c cell) error {
 	return nil
 }
 
+// splitLabels returns the labels between separators.
+func splitLabels(values []string, separator string) []string {
+	var labels []string
+	for _, v := range values {
+		for part := range strings.SplitSeq(v, separator) {
+			if part = strings.TrimSpace(part); part != "" {
+				labels = append(labels, part)
+			}
+		}
+	}
+	return labels
+}
+
 // keep adds the rows that can be used to the data set.
 func (b *tableBuilder) keep(t table, name string, rows []tableRow, at *locator) error {
 	skipped, first := 0, ""
@@ -139,6 +169,7 @@ func (b *tableBuilder) keep(t table, name string, rows []tableRow, at *locator) 
 			if skipped++; skipped == 1 {
 				first = fmt.Sprintf("%s (%s): %s", r.example.Path, t.place(r.place), r.reason)
 			}
+			b.skipped[r.example.Path] = true
 			b.l.skip(r.example.Path, fmt.Sprintf("%s, %s: %s", name, t.place(r.place), r.reason))
 			continue
 		}
@@ -148,7 +179,7 @@ func (b *tableBuilder) keep(t table, name string, rows []tableRow, at *locator) 
 	}
 	where := ""
 	if at.dir != "" {
-		where = fmt.Sprintf("; files are looked for in %s", filepath.Join(at.dir, filepath.FromSlash(at.prefix)))
+		where = fmt.Sprintf("; files are looked for in %s", filepath.Join(at.dir, filepath.FromSlash(path.Join(at.base, at.folder))))
 	}
 	return b.l.opener.tooManySkipped(skipped, len(rows), first, where)
 }
@@ -195,17 +226,6 @@ func (b *tableBuilder) finish() (*Dataset, error) {
 		return nil, ErrNoImages
 	}
 	b.labels.finish(d)
-	for _, split := range [][]Example{d.Train, d.Val, d.Test} {
-		for i := range split {
-			e := &split[i]
-			slices.Sort(e.Labels)
-			if e.Labels = slices.Compact(e.Labels); len(e.Labels) > 0 {
-				e.Label = int(e.Labels[0])
-			}
-			if !d.MultiLabel {
-				e.Labels = nil
-			}
-		}
-	}
+	d.finishLabels()
 	return d, nil
 }

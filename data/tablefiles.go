@@ -39,16 +39,17 @@ func (f localFiles) Image(e Example) (*imaging.Image, error) {
 type locator struct {
 	fsys   fs.FS
 	dir    string // where fsys lies on disk, or ""
-	prefix string // folder in it that all names start from
+	base   string // folder in it of the table, or of the pictures where Images says so
+	folder string // in base, that the names leave out
 	suffix string // extension that the names lack
 }
 
 // newLocator returns one for the pictures of a table of that name, of which some names are given. Where Images does not
 // say where they are, it is the first of a few usual places in which the most of them are.
 func (l *lister) newLocator(tableName string, sample []string) *locator {
-	at := &locator{fsys: l.fsys, dir: l.dir, prefix: path.Dir(tableName)}
+	at := &locator{fsys: l.fsys, dir: l.dir, base: path.Dir(tableName)}
 	if l.opener.Images != "" {
-		at.fsys, at.dir, at.prefix = os.DirFS(l.opener.Images), l.opener.Images, "."
+		at.fsys, at.dir, at.base = os.DirFS(l.opener.Images), l.opener.Images, "."
 	}
 	stem := strings.TrimSuffix(path.Base(tableName), path.Ext(tableName))
 	folders := []string{".", "images", "imgs", "img", "data", stem}
@@ -59,7 +60,7 @@ func (l *lister) newLocator(tableName string, sample []string) *locator {
 	for _, suffix := range []string{"", ".jpg", ".png", ".jpeg", ".JPEG", ".JPG", ".tif", ".webp"} {
 		for _, folder := range folders {
 			try := *at
-			try.prefix, try.suffix = path.Join(at.prefix, folder), suffix
+			try.folder, try.suffix = folder, suffix
 			n := 0
 			for _, name := range sample {
 				if _, err := try.find(name); err == nil {
@@ -97,7 +98,11 @@ func (at *locator) path(name string) (string, error) {
 		}
 		return path.Clean(name), nil
 	}
-	name = path.Join(at.prefix, name)
+	if strings.HasPrefix(path.Clean(name), "../") { // from the table
+		name = path.Join(at.base, name)
+	} else {
+		name = path.Join(at.base, at.folder, name)
+	}
 	if at.dir == "" && !fs.ValidPath(name) {
 		return "", errClimbs
 	}
