@@ -109,6 +109,7 @@ HF_ENDPOINT and HF_HUB_OFFLINE, as Python's huggingface_hub does, and share its 
 		a.newServeCommand(),
 		a.newEvaluateCommand(),
 		a.newExplainCommand(),
+		a.newCalibrateCommand(),
 		a.newInfoCommand(),
 		a.newPullCommand(),
 		a.newPushCommand(),

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -107,16 +106,8 @@ func (a *app) measure(ctx context.Context, m *bit.Classifier, dir string, o eval
 	}
 	a.reportSkipped(ds.Skipped)
 	line := &status{out: a.stderr}
-	start := time.Now()
 	result, skipped, err := m.Evaluate(ctx, ds, examples, bit.EvaluateOptions{
-		Batch: o.batch, Workers: o.threads,
-		OnProgress: func(done int) {
-			if line.due() && done < len(examples) {
-				rate := float64(done) / time.Since(start).Seconds()
-				left := time.Duration(float64(len(examples)-done) / rate * float64(time.Second))
-				line.show(fmt.Sprintf("%s: %d/%d images %3d %%  %.0f images/s  %s left", split, done, len(examples), 100*done/len(examples), rate, duration(left)))
-			}
-		},
+		Batch: o.batch, Workers: o.threads, OnProgress: imageProgress(line, split, len(examples)),
 	})
 	line.clear()
 	a.reportSkipped(skipped)

@@ -130,3 +130,15 @@ func duration(d time.Duration) string {
 		return fmt.Sprintf("%dh%02dm", s/3600, s/60%60)
 	}
 }
+
+// imageProgress returns what shows how many of some images are done.
+func imageProgress(line *status, what string, images int) func(done int) {
+	start := time.Now()
+	return func(done int) {
+		if line.due() && done < images {
+			rate := float64(done) / time.Since(start).Seconds()
+			left := time.Duration(float64(images-done) / rate * float64(time.Second))
+			line.show(fmt.Sprintf("%s: %d/%d images %3d %%  %.0f images/s  %s left", what, done, images, 100*done/images, rate, duration(left)))
+		}
+	}
+}
