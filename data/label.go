@@ -79,7 +79,10 @@ func (l *labeler) finish(d *Dataset) {
 			for j, label := range e.Labels {
 				e.Labels[j] = to[label]
 			}
-			if e.Label != NoLabel {
+			switch slices.Sort(e.Labels); {
+			case len(e.Labels) > 0:
+				e.Label = int(e.Labels[0])
+			case e.Label != NoLabel:
 				e.Label = int(to[e.Label])
 			}
 		}
