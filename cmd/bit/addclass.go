@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -112,9 +111,3 @@ func (a *app) addClass(ctx context.Context, ref, class string, paths []string, o
 	fmt.Fprintf(a.stdout, "leave one out: top-1 %.2f %%  on %d images\n", 100*r.LeaveOneOut, r.LeftOut)
 	return nil
 }
-
-// diskFS opens files by the paths of the operating system, relative or not, which os.DirFS does not.
-type diskFS struct{}
-
-// Open is that of [fs.FS].
-func (diskFS) Open(name string) (fs.File, error) { return os.Open(name) }

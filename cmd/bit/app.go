@@ -104,6 +104,7 @@ HF_ENDPOINT and HF_HUB_OFFLINE, as Python's huggingface_hub does, and share its 
 		a.newFinetuneCommand(),
 		a.newProbeCommand(),
 		a.newAddClassCommand(),
+		a.newEmbedCommand(),
 		a.newFewshotCommand(),
 		a.newPretrainCommand(),
 		a.newServeCommand(),
