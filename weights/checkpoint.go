@@ -27,10 +27,10 @@ type entry struct {
 // in returns the file that an entry of the given checkpoint is in.
 func (e *entry) in(checkpoint string) string { return cmp.Or(e.file, checkpoint) }
 
-// load checks that a checkpoint holds exactly the tensors of a network, and reads them into their canonical layout. The
-// head of one that has none is all zeros. Nothing is read before every name, shape, type and position is right. entries
-// are in file order.
-func load(file string, n naming, cfg resnet.Config, entries []entry) (map[string]*tensor.Tensor, error) {
+// load checks that a checkpoint holds exactly the tensors of a network and, with values, reads them into their canonical
+// layout. The head of one that has none is all zeros. Nothing is read before every name, shape, type and position is
+// right. entries are in file order.
+func load(file string, n naming, cfg resnet.Config, entries []entry, values bool) (map[string]*tensor.Tensor, error) {
 	fail := func(e *entry, te *TensorError, want []int) error {
 		te.File, te.Name, te.Want, te.Got = e.in(file), e.name, want, e.shape
 		return te
@@ -76,6 +76,9 @@ func load(file string, n naming, cfg resnet.Config, entries []entry) (map[string
 		if e := &entries[i]; e.problem != nil {
 			return nil, fail(e, e.problem, expected[e.key].stored)
 		}
+	}
+	if !values {
+		return nil, nil
 	}
 	for i := range entries { // in file order, so that a disk reads forward
 		e := &entries[i]

@@ -36,6 +36,7 @@ type tensorFiles struct {
 	name    string // of the file or index, for messages
 	entries []entry
 	files   []fs.File
+	values  bool // wanted, not only the header
 }
 
 func (t *tensorFiles) Close() {
@@ -45,8 +46,8 @@ func (t *tensorFiles) Close() {
 }
 
 // openDir reads a model directory. tensors is the file that holds its tensors, "" for the first of tensorsNames, and
-// shown is how messages call the directory, or else the file.
-func openDir(fsys fs.FS, tensors, shown string) (*Model, error) {
+// shown is how messages call the directory, or else the file. Values are read only if they are wanted.
+func openDir(fsys fs.FS, tensors, shown string, values bool) (*Model, error) {
 	dir := shown
 	if tensors != "" {
 		dir = filepath.Dir(shown)
@@ -64,7 +65,7 @@ func openDir(fsys fs.FS, tensors, shown string) (*Model, error) {
 			return nil, fmt.Errorf("%s/%s: %w", dir, configFile, err)
 		}
 	}
-	t := new(tensorFiles)
+	t := &tensorFiles{values: values}
 	defer t.Close()
 	if err := t.find(dir, fsys, tensors); err != nil {
 		return nil, err
@@ -242,7 +243,7 @@ func openTensors(t *tensorFiles) (*Model, error) {
 // load reads the tensors of m.Config.
 func (m *Model) load(t *tensorFiles, n naming) (*Model, error) {
 	var err error
-	if m.Tensors, err = load(t.name, n, m.Config, t.entries); err != nil {
+	if m.Tensors, err = load(t.name, n, m.Config, t.entries, t.values); err != nil {
 		return nil, err
 	}
 	m.Headless = n.headless(t.entries)

@@ -42,10 +42,13 @@ func readTensor(r io.Reader, dtype DType, p param, oihw, grow bool) ([]float32, 
 		}
 		return dst, nil
 	}
-	const step = 1 << 20
+	const (
+		claim = 1 << 20 // elements that are believed before any has arrived
+		step  = 1 << 16 // elements that are checked while the cache has them
+	)
 	first := n
 	if grow {
-		first = min(n, step)
+		first = min(n, claim)
 	}
 	dst := make([]float32, first)
 	for done := 0; done < n; {
@@ -54,13 +57,14 @@ func readTensor(r io.Reader, dtype DType, p param, oihw, grow bool) ([]float32, 
 			copy(longer, dst)
 			dst = longer
 		}
-		if err := d.Decode(dst[done:]); err != nil {
+		part := dst[done:min(len(dst), done+step)]
+		if err := d.Decode(part); err != nil {
 			return nil, err
 		}
-		if err := check(dst[done:], done); err != nil {
+		if err := check(part, done); err != nil {
 			return nil, err
 		}
-		done = len(dst)
+		done += len(part)
 	}
 	return dst, nil
 }

@@ -49,16 +49,22 @@ type Model struct {
 
 // Open reads a checkpoint, whose format is told by its content: an .npz file; a directory with config.json and tensors;
 // or a file of tensors, which is read with the config.json beside it, if there is one.
-func Open(path string) (*Model, error) {
+func Open(path string) (*Model, error) { return openPath(path, true) }
+
+// Describe is [Open] without reading any value: the model has no Tensors, and values that are damaged or not finite go
+// unseen. It takes the time and memory of the headers.
+func Describe(path string) (*Model, error) { return openPath(path, false) }
+
+func openPath(path string, values bool) (*Model, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	if st.IsDir() {
-		return openDir(os.DirFS(path), "", path)
+		return openDir(os.DirFS(path), "", path, values)
 	}
 	dir, name := filepath.Split(filepath.Clean(path))
-	return openFile(os.DirFS(filepath.Clean(dir)), name, path)
+	return openFile(os.DirFS(filepath.Clean(dir)), name, path, values)
 }
 
 // OpenFS reads the checkpoint at name, a file or a directory, of a file system such as an [embed.FS].
@@ -76,13 +82,13 @@ func OpenFS(fsys fs.FS, name string) (*Model, error) {
 		return nil, err
 	}
 	if st.IsDir() {
-		return openDir(sub, "", name)
+		return openDir(sub, "", name, true)
 	}
-	return openFile(sub, path.Base(name), name)
+	return openFile(sub, path.Base(name), name, true)
 }
 
 // openFile reads the file called name in a directory; shown is how messages call it.
-func openFile(dir fs.FS, name, shown string) (*Model, error) {
+func openFile(dir fs.FS, name, shown string, values bool) (*Model, error) {
 	f, err := dir.Open(name)
 	if err != nil {
 		return nil, err
@@ -100,10 +106,10 @@ func openFile(dir fs.FS, name, shown string) (*Model, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", shown, err)
 	case kind == npzKind:
-		m, err := openNpz(shown, r, st.Size())
+		m, err := openNpz(shown, r, st.Size(), values)
 		return m.named(shown), err
 	default:
-		return openDir(dir, name, shown)
+		return openDir(dir, name, shown, values)
 	}
 }
 

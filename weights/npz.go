@@ -263,8 +263,8 @@ func cutMember(r io.ReaderAt, size int64) *TensorError {
 	return last
 }
 
-// openNpz reads an official checkpoint. Nothing but names and shapes says what network it holds.
-func openNpz(file string, r io.ReaderAt, size int64) (*Model, error) {
+// openNpz reads an official checkpoint, its values only if they are wanted. Nothing but names and shapes says what network it holds.
+func openNpz(file string, r io.ReaderAt, size int64, values bool) (*Model, error) {
 	members, err := npzMembers(r, size)
 	if err != nil {
 		var te *TensorError
@@ -295,7 +295,7 @@ func openNpz(file string, r io.ReaderAt, size int64) (*Model, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	tensors, err := load(file, npzNaming, cfg, entries)
+	tensors, err := load(file, npzNaming, cfg, entries, values)
 	if err != nil {
 		return nil, err
 	}
