@@ -61,6 +61,16 @@ func TestClassifierMemory(t *testing.T) {
 	if twice < 2*size {
 		t.Errorf("%d bytes allocated for a model of %d: it does not keep its weights", twice, size)
 	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	d, err := Describe(t.Context(), dir)
+	runtime.ReadMemStats(&after)
+	if err != nil || d.Config().NumParams() != cfg.NumParams() || d.Processor().Size.Height != 32 {
+		t.Errorf("described as %+v, %v", d, err)
+	}
+	if spent := after.TotalAlloc - before.TotalAlloc; spent > 4<<20 { // of config.json, tensors' names, labels
+		t.Errorf("%d bytes allocated for a description", spent)
+	}
 	for i := range want {
 		if p[i] != want[i] {
 			t.Errorf("prediction %d: %v of a classifier, %v of a model", i, p[i], want[i])

@@ -14,7 +14,6 @@ import (
 	"github.com/bigtransfer/bit/calibrate"
 	"github.com/bigtransfer/bit/hub"
 	"github.com/bigtransfer/bit/imaging"
-	"github.com/bigtransfer/bit/internal/imagenet"
 	"github.com/bigtransfer/bit/internal/par"
 	"github.com/bigtransfer/bit/models"
 	"github.com/bigtransfer/bit/resnet"
@@ -32,19 +31,11 @@ const DefaultResolution = 480
 // Classifier is a network with what belongs to its use: labels, and how pictures are prepared for it. Its weights are in
 // memory once, in the form that computing with them takes.
 type Classifier struct {
-	name      string
-	format    string
-	net       *resnet.Network
-	labels    []string           // nil if the classes have no names
-	processor *imaging.Processor // never nil
-	threads   int
-	keep      bool     // the network's weights, beside the predictor's
-	ids       []string // WordNet's, of labels that this program supplied
-	headless  bool
-	warnings  []string
-	dir       string // that the model was read from; "" if none
-
-	calibration calibrate.Calibration
+	Description
+	net     *resnet.Network
+	threads int
+	keep    bool   // the network's weights, beside the predictor's
+	dir     string // that the model was read from; "" if none
 
 	mu        sync.Mutex // guards what follows, made at the first pass
 	predictor *resnet.Predictor
@@ -101,10 +92,7 @@ func (o Opener) Open(ctx context.Context, ref string) (*Model, error) {
 
 // OpenClassifier is the function [OpenClassifier] with o's settings.
 func (o Opener) OpenClassifier(ctx context.Context, ref string) (*Classifier, error) {
-	if err := context.Cause(ctx); err != nil {
-		return nil, err
-	}
-	file, path, err := o.read(ctx, ref)
+	file, path, err := o.read(ctx, ref, weights.Open)
 	if err != nil {
 		return nil, err
 	}
@@ -115,51 +103,31 @@ func (o Opener) OpenClassifier(ctx context.Context, ref string) (*Classifier, er
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ref, err)
 	}
-	m := &Classifier{name: ref, format: file.Format, net: net, labels: file.Labels, processor: file.Preprocessor, threads: o.Threads,
-		headless: file.Headless, warnings: file.Warnings, calibration: file.Calibration}
+	m := &Classifier{net: net, threads: o.Threads}
+	if m.Description, err = o.describe(ref, file); err != nil {
+		return nil, err
+	}
 	if path != "" {
 		m.dir = path
 		if info, err := os.Stat(path); err == nil && !info.IsDir() {
 			m.dir = filepath.Dir(path)
 		}
 	}
-	if m.name == "" {
-		m.name = DefaultModel
-	}
-	if known := imagenet.Of(net.Classes); known != nil && m.labels == nil {
-		m.labels, m.ids = known.Labels, known.IDs
-	}
-	if m.processor == nil {
-		m.processor = imaging.Squash(DefaultResolution, imaging.Bilinear)
-	}
-	switch {
-	case o.Processor != nil:
-		p := *o.Processor
-		if err := p.Validate(); err != nil {
-			return nil, err
-		}
-		m.processor = &p
-	case o.Resolution != 0:
-		p := imaging.Squash(o.Resolution, m.processor.Resample)
-		p.DoRescale, p.RescaleFactor = m.processor.DoRescale, m.processor.RescaleFactor
-		p.DoNormalize, p.Mean, p.Std = m.processor.DoNormalize, m.processor.Mean, m.processor.Std
-		if err := p.Validate(); err != nil {
-			return nil, err
-		}
-		m.processor = p
-	}
 	return m, nil
 }
 
 // read reads a model's file: what is embedded, then what lies at the path, then what is published. It also returns the
-// path, "" of what is embedded.
-func (o Opener) read(ctx context.Context, ref string) (*weights.Model, string, error) {
+// path, "" of what is embedded. open reads what lies at a path.
+func (o Opener) read(ctx context.Context, ref string, open func(path string) (*weights.Model, error)) (*weights.Model, string, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, "", err
+	}
 	if ref == "" || ref == models.Tiny {
 		file, err := weights.OpenFS(models.FS(), models.Tiny)
 		return file, "", err
 	}
 	if _, err := os.Stat(ref); !errors.Is(err, fs.ErrNotExist) {
-		file, err := weights.Open(ref)
+		file, err := open(ref)
 		return file, ref, err
 	}
 	client := o.Hub
@@ -177,46 +145,9 @@ func (o Opener) read(ctx context.Context, ref string) (*weights.Model, string, e
 	if err != nil {
 		return nil, "", fmt.Errorf("no file or folder %s here: %w", ref, err)
 	}
-	file, err := weights.Open(path)
+	file, err := open(path)
 	return file, path, err
 }
-
-// Name returns the reference that the model was opened by.
-func (m *Classifier) Name() string { return m.name }
-
-// Format returns the format of the file that the model was read from, one of the Format constants of package weights, or
-// "" for a model that comes from no file.
-func (m *Classifier) Format() string { return m.format }
-
-// Warnings says in sentences what seemed odd in the file that the model was read from, such as a name that speaks of
-// another network than the one inside; usually nothing.
-func (m *Classifier) Warnings() []string { return m.warnings }
-
-// Headless reports whether the file had no head: the model gives features and can be fine-tuned, but knows no classes.
-func (m *Classifier) Headless() bool { return m.headless }
-
-// Config returns the architecture.
-func (m *Classifier) Config() resnet.Config { return m.net.Config }
-
-// Labels returns the names of the classes in the order of the outputs, or nil if they have none. A model of 1,000 or
-// 21,843 classes without names, as official files are, is taken to have those of ILSVRC-2012 or ImageNet-21k. The caller
-// must not change them.
-func (m *Classifier) Labels() []string { return m.labels }
-
-// WordNetIDs returns the WordNet ids of the classes, as in "n02123045", if the model's file did not name them and they
-// are taken to be ImageNet's; else nil. The caller must not change them.
-func (m *Classifier) WordNetIDs() []string { return m.ids }
-
-// Label returns the name of a class, "class 17" if it has none.
-func (m *Classifier) Label(class int) string {
-	if m.labels == nil {
-		return fmt.Sprintf("class %d", class)
-	}
-	return m.labels[class]
-}
-
-// Calibration returns what was fitted to make the model's scores mean what they say; zero if nothing was.
-func (m *Classifier) Calibration() calibrate.Calibration { return m.calibration }
 
 // SetCalibration makes the model use a calibration; zero for none. It must not be called while the model is used.
 func (m *Classifier) SetCalibration(c calibrate.Calibration) error {
@@ -225,12 +156,6 @@ func (m *Classifier) SetCalibration(c calibrate.Calibration) error {
 	}
 	m.calibration = c
 	return nil
-}
-
-// Processor returns how pictures are prepared for the model. It is a copy.
-func (m *Classifier) Processor() *imaging.Processor {
-	p := *m.processor
-	return &p
 }
 
 // Save writes the model as a Hugging Face model directory with 32-bit weights, which read back to the same bits.
@@ -275,7 +200,9 @@ const untrainedStream = 0x756e747261696e65 // "untraine"
 
 // derive returns a new model that computes with the same threads.
 func (m *Model) derive(name string, net *resnet.Network, labels []string, p *imaging.Processor) *Model {
-	return &Model{&Classifier{name: name, net: net, labels: labels, processor: p, threads: m.threads, keep: true}}
+	return &Model{&Classifier{
+		Description: Description{name: name, config: net.Config, labels: labels, processor: p}, net: net, threads: m.threads, keep: true,
+	}}
 }
 
 // pass runs the network while no one else does.

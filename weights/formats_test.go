@@ -527,3 +527,53 @@ func TestOpenTorchFaults(t *testing.T) {
 		t.Errorf("the format before 1.6: %v", err)
 	}
 }
+
+// A description is what opening finds, but for the values, whose faults it does not see.
+func TestDescribe(t *testing.T) {
+	torch := t.TempDir()
+	for name, text := range map[string]string{torchFile: readST(t, fixture.Case(t, "hf-tiny", tensorsFile)).torchSaved(t), configFile: golden(t, configFile)} {
+		if err := os.WriteFile(filepath.Join(torch, name), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{fixture.Case(t, "hf-tiny"), fixture.Case(t, "official-tiny", "weights.npz"), torch} {
+		want, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := Describe(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Tensors != nil {
+			t.Errorf("%s: %d tensors of a description", path, len(got.Tensors))
+		}
+		got.Tensors = want.Tensors
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, want %+v", path, got, want)
+		}
+	}
+	dir := t.TempDir()
+	content, err := os.ReadFile(fixture.Case(t, "official-tiny", "weights.npz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	half := filepath.Join(dir, "half.npz")
+	if err := os.WriteFile(half, content[:len(content)/2], 0o666); err != nil {
+		t.Fatal(err)
+	}
+	var te *TensorError
+	if _, err := Describe(half); !errors.As(err, &te) || te.Problem != ErrTruncated {
+		t.Errorf("half a file: %v", err)
+	}
+	content[len(content)/2] ^= 1 // in some tensor, against its checksum
+	if err := os.WriteFile(half, content, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(half); err == nil {
+		t.Error("a damaged file is opened")
+	}
+	if _, err := Describe(half); err != nil {
+		t.Errorf("a description reads values: %v", err)
+	}
+}

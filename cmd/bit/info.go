@@ -42,7 +42,8 @@ func (a *app) newInfoCommand() *cobra.Command {
 pictures prepared, and the instruction set that this program uses.
 
 MODEL is what --model of other commands takes: the embedded model (the default), a file, a
-folder, or a published model. With --json, all labels are listed.`,
+folder, or a published model. Of a file the header is read, not the weights. With --json,
+all labels are listed.`,
 		Example: `  bit info
   bit info BiT-M-R50x1.npz
   bit info --json my-model`,
@@ -60,7 +61,7 @@ folder, or a published model. With --json, all labels are listed.`,
 }
 
 func (a *app) info(ctx context.Context, ref string, asJSON bool) error {
-	m, err := a.openClassifier(ctx, bit.Opener{}, ref)
+	m, err := a.describeModel(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -91,7 +92,7 @@ func (a *app) info(ctx context.Context, ref string, asJSON bool) error {
 	return err
 }
 
-func describe(m *bit.Classifier) modelInfo {
+func describe(m *bit.Description) modelInfo {
 	c, p := m.Config(), m.Processor()
 	h, w := inputSize(p)
 	return modelInfo{
@@ -118,7 +119,7 @@ func variantOf(c resnet.Config) string {
 }
 
 // someLabels returns the first labels.
-func someLabels(m *bit.Classifier) string {
+func someLabels(m *bit.Description) string {
 	const show = 5
 	labels := m.Labels()
 	if labels == nil {

@@ -63,12 +63,25 @@ func (a *app) openClassifier(ctx context.Context, o bit.Opener, ref string) (*bi
 		return nil, err
 	}
 	boundGarbage(m.Config())
+	a.reportWarnings(&m.Description)
+	return m, nil
+}
+
+// describeModel reads what is known of a model without its weights.
+func (a *app) describeModel(ctx context.Context, ref string) (*bit.Description, error) {
+	var o bit.Opener
+	line := a.downloading(&o)
+	m, err := o.Describe(ctx, ref)
+	line.clear()
+	if err != nil {
+		return nil, err
+	}
 	a.reportWarnings(m)
 	return m, nil
 }
 
 // reportWarnings says what seemed odd in a model's file.
-func (a *app) reportWarnings(m *bit.Classifier) {
+func (a *app) reportWarnings(m *bit.Description) {
 	for _, w := range m.Warnings() {
 		fmt.Fprintf(a.stderr, "bit: warning: %s\n", w)
 	}
@@ -82,7 +95,7 @@ func (a *app) openModel(ctx context.Context, o bit.Opener, ref string) (*bit.Mod
 	if err != nil {
 		return nil, err
 	}
-	a.reportWarnings(m.Classifier)
+	a.reportWarnings(&m.Description)
 	return m, nil
 }
 
