@@ -21,10 +21,10 @@ const (
 // has come and what still comes on connections that are open, takes what waits at the listener, and returns when the last
 // answer is written: nil, or an error that says how many requests were cut off because Config.Drain was over.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	open := &connections{}
+	open, header := &connections{}, min(headerTime, s.config.Timeout)
 	hs := &http.Server{
-		Handler: s.Handler(), ReadHeaderTimeout: headerTime, ReadTimeout: headerTime + s.config.Timeout,
-		WriteTimeout: headerTime + s.config.Timeout + writeTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes,
+		Handler: s.Handler(), ReadHeaderTimeout: header, ReadTimeout: header + s.config.Timeout,
+		WriteTimeout: header + s.config.Timeout + writeTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn), ConnState: open.note,
 	}
 	dl := newDrainListener(l)
@@ -52,8 +52,6 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		hs.Close()
 		err = fmt.Errorf("stopped after %v with %d requests unfinished", s.config.Drain, cut)
 	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	if err == nil {
 		s.log.Info("drained")
 	}

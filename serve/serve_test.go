@@ -25,7 +25,7 @@ const tolerance = 1e-4
 func openTiny(t testing.TB) func(context.Context) (*bit.Classifier, error) {
 	dir := fixture.Case(t, "hf-tiny")
 	return func(ctx context.Context) (*bit.Classifier, error) {
-		return bit.Opener{Threads: 2}.OpenClassifier(ctx, dir)
+		return bit.Opener{Threads: 1}.OpenClassifier(ctx, dir)
 	}
 }
 
