@@ -13,6 +13,7 @@ import (
 type drainListener struct {
 	net.Listener
 	closing atomic.Bool
+	end     time.Time     // when closing: the last moment of accepting
 	done    chan struct{} // closed when the backlog is empty and the listener closed
 	once    sync.Once
 }
@@ -22,12 +23,30 @@ func newDrainListener(l net.Listener) *drainListener {
 }
 
 func (d *drainListener) Accept() (net.Conn, error) {
+	if d.closing.Load() {
+		d.last()
+	}
 	c, err := d.Listener.Accept()
 	if err != nil && d.closing.Load() {
+		if c, err = d.last().Accept(); err == nil { // the deadline may have passed while connections waited
+			return c, nil
+		}
 		d.Close()
 		return nil, net.ErrClosed
 	}
 	return c, err
+}
+
+// last gives the next Accept its time.
+func (d *drainListener) last() net.Listener {
+	until := time.Now().Add(backlogTime)
+	if until.After(d.end) {
+		until = d.end
+	}
+	if l, ok := d.Listener.(interface{ SetDeadline(time.Time) error }); !ok || l.SetDeadline(until) != nil {
+		d.Close()
+	}
+	return d.Listener
 }
 
 func (d *drainListener) Close() (err error) {
@@ -38,19 +57,21 @@ func (d *drainListener) Close() (err error) {
 	return err
 }
 
-// drain accepts what is in the backlog and then closes the listener.
+// drain accepts what is in the backlog, until for a moment nothing comes, and then closes the listener.
 func (d *drainListener) drain() {
+	deaf(d.Listener)
+	d.end = time.Now().Add(backlogLimit)
 	d.closing.Store(true)
-	l, ok := d.Listener.(interface{ SetDeadline(time.Time) error })
-	if !ok || l.SetDeadline(time.Now().Add(backlogTime)) != nil {
-		d.Close()
-		return
-	}
+	d.last() // wakes an Accept that waits
 	<-d.done
 }
 
-// backlogTime is enough to accept all that is in a backlog.
-const backlogTime = 50 * time.Millisecond
+// A backlog in which nothing was for backlogTime is empty. Where the kernel goes on making connections some must be refused
+// in the end.
+const (
+	backlogTime  = 20 * time.Millisecond
+	backlogLimit = time.Second
+)
 
 // connections counts those that have a request in progress.
 type connections struct {

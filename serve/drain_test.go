@@ -23,7 +23,7 @@ import (
 func listening(t testing.TB, change func(*Config)) (s *Server, addr string, stop func() error) {
 	t.Helper()
 	s, _ = newServer(t, change)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func never() bool { return false }
 func TestDrain(t *testing.T) {
 	s, addr, stop := listening(t, nil)
 	answered, failed, wait := hammer(t, addr, 8, references(t)[0].file, never)
-	until(t, "fifty answers", func() bool { return answered.Load() >= 50 })
+	until(t, "twenty answers", func() bool { return answered.Load() >= 20 })
 	if err := stop(); err != nil {
 		t.Errorf("Serve returned %v", err)
 	}

@@ -17,6 +17,13 @@ const (
 	maxHeaderBytes = 32 << 10
 )
 
+// Listen returns a listener of TCP for [Server.Serve], such as "127.0.0.1:8080".
+func Listen(ctx context.Context, addr string) (net.Listener, error) {
+	var c net.ListenConfig
+	c.SetMultipathTCP(false) // Go's default; its sockets cannot be made deaf, see drain
+	return c.Listen(ctx, "tcp", addr)
+}
+
 // Serve answers the connections of a listener until the context ends. Then it says at /readyz that it goes, answers what
 // has come and what still comes on connections that are open, takes what waits at the listener, and returns when the last
 // answer is written: nil, or an error that says how many requests were cut off because Config.Drain was over.

@@ -99,7 +99,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	// The port first: it costs nothing, and a large model takes a while.
-	listener, err := net.Listen("tcp", o.addr)
+	listener, err := serve.Listen(ctx, o.addr)
 	if err != nil {
 		return err
 	}
