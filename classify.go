@@ -17,7 +17,7 @@ import (
 type Prediction struct {
 	Label string  `json:"label"` // readable name, "class 17" if the model has none
 	Index int     `json:"index"` // of the class among the outputs
-	Score float32 `json:"score"` // softmax, calibrated if the model is, in [0, 1]; those of all classes sum to 1
+	Score float32 `json:"score"` // in [0, 1], calibrated if the model is: softmax, so that those of all classes sum to 1; of a MultiLabel model each class's own sigmoid
 }
 
 // ErrNotFinite means that a network's outputs for a picture are not all numbers: its weights are broken.
@@ -147,6 +147,10 @@ func (m *Classifier) top(logits []float32, k int) ([]Prediction, error) {
 	}
 	predictions := make([]Prediction, len(order))
 	for i, class := range order {
+		if m.multiLabel {
+			predictions[i] = Prediction{m.Label(class), class, float32(1 / (1 + math.Exp(-float64(logits[class])/temperature)))}
+			continue
+		}
 		predictions[i] = Prediction{m.Label(class), class, float32(math.Exp((float64(logits[class])-best)/temperature) / sum)}
 	}
 	return predictions, nil

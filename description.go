@@ -21,6 +21,7 @@ type Description struct {
 	ids         []string           // WordNet's, of labels that this program supplied
 	headless    bool
 	warnings    []string
+	multiLabel  bool
 	calibration calibrate.Calibration
 }
 
@@ -44,7 +45,7 @@ func (o Opener) Describe(ctx context.Context, ref string) (*Description, error) 
 func (o Opener) describe(ref string, file *weights.Model) (Description, error) {
 	d := Description{
 		name: ref, format: file.Format, config: file.Config, labels: file.Labels, processor: file.Preprocessor,
-		headless: file.Headless, warnings: file.Warnings, calibration: file.Calibration,
+		headless: file.Headless, warnings: file.Warnings, multiLabel: file.MultiLabel, calibration: file.Calibration,
 	}
 	if d.name == "" {
 		d.name = DefaultModel
@@ -103,6 +104,9 @@ func (d *Description) Label(class int) string {
 	}
 	return d.labels[class]
 }
+
+// MultiLabel reports whether each class is a question of its own, so that a picture can have any number of them.
+func (d *Description) MultiLabel() bool { return d.multiLabel }
 
 // Calibration returns what was fitted to make the model's scores mean what they say; zero if nothing was.
 func (d *Description) Calibration() calibrate.Calibration { return d.calibration }

@@ -7,6 +7,7 @@ import (
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/resnet"
 	"github.com/bigtransfer/bit/transfer"
+	"github.com/bigtransfer/bit/weights"
 )
 
 // FineTune trains a copy of m on the pictures in the folder dir, laid out as class/file or train|val|test/class/file,
@@ -32,17 +33,38 @@ func FineTuneOn(ctx context.Context, m *Model, ds *data.Dataset, cfg transfer.Co
 	for i, p := range m.net.Params() {
 		copy(net.Params()[i].Value, p.Value)
 	}
+	r, err := transfer.FineTune(ctx, net, ds, m.complete(cfg))
+	if err != nil {
+		return nil, r, err
+	}
+	tuned := m.derive("", net, ds.Classes, r.Processor)
+	tuned.multiLabel = ds.MultiLabel
+	return tuned, r, nil
+}
+
+// PlanFineTune returns every number of the run that FineTuneOn would make of the same arguments, without making it.
+func PlanFineTune(m *Model, ds *data.Dataset, cfg transfer.Config) (transfer.Plan, error) {
+	return transfer.NewPlan(m.net.Config, ds, m.complete(cfg))
+}
+
+// MeasureFineTune returns how long the run of a plan is expected to take here, from a few seconds of it. See
+// [transfer.Measure].
+func MeasureFineTune(ctx context.Context, m *Model, ds *data.Dataset, p transfer.Plan, cfg transfer.Config) (transfer.Estimate, error) {
+	return transfer.Measure(ctx, m.net, ds, p, m.complete(cfg))
+}
+
+// complete adds to a Config what the model knows.
+func (m *Model) complete(cfg transfer.Config) transfer.Config {
 	if cfg.Std == [3]float64{} {
 		cfg.Mean, cfg.Std = valueRange(m.processor)
 	}
 	if cfg.Threads == 0 {
 		cfg.Threads = m.threads
 	}
-	r, err := transfer.FineTune(ctx, net, ds, cfg)
-	if err != nil {
-		return nil, r, err
+	if cfg.PretrainedSide == 0 && m.format != weights.FormatNpz { // which does not say
+		cfg.PretrainedSide, _ = m.processor.OutputSize(transfer.UpstreamSide, transfer.UpstreamSide)
 	}
-	return m.derive("", net, ds.Classes, r.Processor), r, nil
+	return cfg
 }
 
 // valueRange returns the mean and deviation, in units of 255, by which a processor maps 8-bit values to the network's

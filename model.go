@@ -176,7 +176,7 @@ func (m *Model) Save(dir string, card weights.Card) error {
 // Weights returns the model as package weights writes it. The values are not copied.
 func (m *Model) Weights() *weights.Model {
 	w := weights.FromNetwork(m.net, m.labels, m.processor)
-	w.Calibration = m.calibration
+	w.MultiLabel, w.Calibration = m.multiLabel, m.calibration
 	return w
 }
 

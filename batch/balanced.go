@@ -28,6 +28,9 @@ func (s Sampling) String() string {
 	return fmt.Sprintf("Sampling(%d)", int(s))
 }
 
+// MarshalText writes the sampling's name.
+func (s Sampling) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
 // BalancedOrder is an endless order of examples in which all classes take turns. Of k classes, positions r·k to r·k+k-1
 // are round r and hold one example of each class, the classes in an order drawn for the round; the examples of a class
 // come in a permutation drawn for each time that they have all been used. So after any number of rounds every class has been

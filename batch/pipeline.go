@@ -251,6 +251,9 @@ func (p Pipeline) String() string {
 	return strings.Join(names, "|")
 }
 
+// MarshalText writes the steps as String does.
+func (p Pipeline) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
 // Side returns the side in pixels of the square pictures that the pipeline produces from pictures of any size, or an
 // error if some step has no sensible setting or none fixes the size.
 func (p Pipeline) Side() (int, error) {

@@ -66,7 +66,8 @@ func (r Recipe) config(net *resnet.Network, ds *data.Dataset, opt Options) (trai
 		cfg.EvaluateEvery = max(1, r.stepAt(1, len(ds.Train)))
 	}
 	if len(ds.Val) > 0 || len(ds.Test) > 0 {
-		_, examples := ds.EvalSplit()
+		split, examples := ds.EvalSplit()
+		cfg.Split = split
 		cfg.Eval = batch.EvalConfig{Source: ds.Source, Examples: examples, Processor: r.Processor(), Batch: evalBatch, Workers: opt.Threads}
 	}
 	return cfg, nil

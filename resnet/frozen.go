@@ -34,6 +34,9 @@ func (f Frozen) String() string {
 	return fmt.Sprintf("block%d", int(f-FrozenStem))
 }
 
+// MarshalText writes the name of what is frozen.
+func (f Frozen) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
 // ParseFrozen reads what is frozen of this network: "nothing", "stem", the last frozen stage as in "block3", or "body".
 func (c Config) ParseFrozen(name string) (Frozen, error) {
 	for _, f := range []Frozen{FrozenNothing, FrozenStem, FrozenBody} {

@@ -29,6 +29,9 @@ func (r Recompute) String() string {
 	return fmt.Sprintf("Recompute(%d)", int(r))
 }
 
+// MarshalText writes the name of what is computed again.
+func (r Recompute) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
 // Recomputes lists the ways to train, from the one that takes most memory to the one that takes least.
 func Recomputes() []Recompute { return []Recompute{RecomputeNothing, RecomputeUnits, RecomputeStages} }
 

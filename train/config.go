@@ -28,6 +28,9 @@ func (l Loss) String() string {
 	return "softmax"
 }
 
+// MarshalText writes the loss's name.
+func (l Loss) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
 // Config says what to train. Schedule, Rate and Data must be set.
 type Config struct {
 	SGD
@@ -94,7 +97,7 @@ type Progress struct {
 	LearningRate    float64       // of this step
 	GradientNorm    float64       // of this step, before clipping
 	ImagesPerSecond float64       // running mean, without evaluations
-	Remaining       time.Duration // at that speed
+	Remaining       time.Duration // at that speed, and with evaluations as long as the last one
 	Waiting         float64       // share of the time of all steps of this process that passed waiting for data
 }
 

@@ -13,9 +13,9 @@ type Schedule interface {
 
 // Staircase warms up linearly from 0 and then divides the rate by ten at every drop. The zero value ends at once.
 type Staircase struct {
-	WarmUp int   // the rate of step s < WarmUp is s/WarmUp of the peak, so step 0 trains with rate 0
-	Drops  []int // the rate falls tenfold after each of these: step d still has the old rate, step d+1 the new one
-	Total  int   // steps of the run
+	WarmUp int   `json:"warm_up"` // the rate of step s < WarmUp is s/WarmUp of the peak, so step 0 trains with rate 0
+	Drops  []int `json:"drops"`   // the rate falls tenfold after each of these: step d still has the old rate, step d+1 the new one
+	Total  int   `json:"total"`   // steps of the run
 }
 
 // Factor returns step/WarmUp during warm-up and 10^-k after, k being the number of drops before the step

@@ -90,7 +90,8 @@ type loop struct {
 	meter    meter
 	evals    []data.Skipped // pictures that the last evaluation could not decode
 	record   *recorder
-	best     [][]float32 // the weights of the best evaluation, if they are kept and there is no directory for them
+	evalTook time.Duration // the last evaluation
+	best     [][]float32   // the weights of the best evaluation, if they are kept and there is no directory for them
 }
 
 func newLoop(net *resnet.Network, pool *par.Pool, cfg Config) (*loop, error) {
@@ -200,6 +201,7 @@ func (l *loop) step(ctx context.Context, src source) error {
 	if l.cfg.OnStep != nil {
 		p := l.meter.progress(l.at.Step, l.cfg.Schedule.Steps())
 		p.StepLoss, p.LearningRate, p.GradientNorm = loss, rate, norm
+		p.Remaining += time.Duration(l.evaluationsLeft()) * l.evalTook
 		l.cfg.OnStep(p)
 	}
 	return l.record.step(StepRecord{
@@ -286,6 +288,7 @@ func (l *loop) evaluate(ctx context.Context) error {
 	if l.averaged != nil {
 		net = l.averaged
 	}
+	begin := time.Now()
 	var r eval.Result
 	var skipped []data.Skipped
 	var err error
@@ -299,7 +302,7 @@ func (l *loop) evaluate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("evaluation after step %d: %w", l.at.Step, err)
 	}
-	l.evals = skipped
+	l.evals, l.evalTook = skipped, time.Since(begin)
 	l.at.Evaluated, l.at.Eval = l.at.Step, r
 	l.at.Stale++
 	if l.at.BestStep < 0 || l.better(r, l.at.Best) {
@@ -315,6 +318,18 @@ func (l *loop) evaluate(ctx context.Context) error {
 		l.cfg.OnEvaluate(l.at.Step, r)
 	}
 	return l.save(LastFile)
+}
+
+// evaluationsLeft returns how many evaluations are due after the step just done or later.
+func (l *loop) evaluationsLeft() int {
+	if len(l.cfg.Eval.Examples) == 0 {
+		return 0
+	}
+	total, every := l.cfg.Schedule.Steps(), l.cfg.EvaluateEvery
+	if every <= 0 {
+		return 1
+	}
+	return (total+every-1)/every - (l.at.Step-1)/every
 }
 
 // better reports whether an evaluation is better than the best: see Config.KeepBest.

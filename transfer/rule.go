@@ -4,6 +4,7 @@
 package transfer
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/bigtransfer/bit/train"
@@ -21,6 +22,90 @@ const (
 	Momentum         = 0.9
 	MixupAlpha       = 0.1
 )
+
+// Preset is a set of settings to begin with.
+type Preset int
+
+const (
+	// Rule is BiT-HyperRule itself.
+	Rule Preset = iota
+	// Lite is the rule for small machines: as many steps, in the batches of 128 at learning rate 0.001 that the official
+	// README has for CIFAR on one GPU, "nearly the same results", and images no larger than the network saw in
+	// pre-training. Its author's own remedies for lack of memory are the same: a smaller batch, a lower resolution.
+	Lite
+)
+
+// Lite's numbers (big_transfer README.md).
+const (
+	LiteBatch        = 128
+	LiteLearningRate = 0.001 // for a batch of LiteBatch images
+
+	// UpstreamSide is the side in pixels of the images on which BiT was pre-trained (paper, section 3.2).
+	UpstreamSide = 224
+)
+
+func (p Preset) String() string {
+	switch p {
+	case Rule:
+		return "rule"
+	case Lite:
+		return "lite"
+	}
+	return fmt.Sprintf("Preset(%d)", int(p))
+}
+
+// ParsePreset reads "rule" or "lite".
+func ParsePreset(name string) (Preset, error) {
+	for _, p := range []Preset{Rule, Lite} {
+		if name == p.String() {
+			return p, nil
+		}
+	}
+	return 0, fmt.Errorf("no preset %q, want rule or lite", name)
+}
+
+// batch and rate return the preset's batch and the learning rate for another one, which is in proportion.
+func (p Preset) batch() int {
+	if p == Lite {
+		return LiteBatch
+	}
+	return BaseBatch
+}
+
+func (p Preset) rate(batch int) float64 {
+	if p == Lite {
+		return LiteLearningRate * float64(batch) / LiteBatch
+	}
+	return BaseLearningRate * float64(batch) / BaseBatch
+}
+
+// resolution is Resolution, for Lite with a crop of at most the pre-trained side and a resize as in ResizeFor.
+func (p Preset) resolution(height, width, pretrained int) (resize, crop int) {
+	resize, crop = Resolution(height, width)
+	if pretrained <= 0 || pretrained > UpstreamSide {
+		pretrained = UpstreamSide
+	}
+	if p == Lite && pretrained < crop {
+		return ResizeFor(pretrained), pretrained
+	}
+	return resize, crop
+}
+
+// ResizeFor returns the side to resize to for a random crop of the given side, where the rule has nothing to say: 5/4 of it,
+// as 160 is of 128, for small crops; 8/7, as 256 is of 224 and, in the paper, 448 nearly of 384, for larger ones; and from
+// 480 on the 512/480 of the official code.
+func ResizeFor(crop int) int {
+	switch {
+	case crop <= 128:
+		return scaled(crop, 5, 4)
+	case crop < 480:
+		return scaled(crop, 8, 7)
+	}
+	return scaled(crop, 512, 480)
+}
+
+// scaled returns v·a/b, rounded.
+func scaled(v, a, b int) int { return (2*v*a + b) / (2 * b) }
 
 // Size classes a task by its number of training images.
 type Size int

@@ -12,6 +12,12 @@ import (
 	"github.com/bigtransfer/bit/train"
 )
 
+// tinyConfig is a network that trains in milliseconds.
+var tinyConfig = resnet.Config{
+	Channels: 3, StemWidth: 16, Widths: []int{32, 64}, Depths: []int{1, 1}, Groups: 4, Classes: 3,
+	GNEpsilon: resnet.GNEpsilon, WSEpsilon: resnet.WSEpsilonOfficial,
+}
+
 func cifar(t *testing.T) *data.Dataset {
 	t.Helper()
 	ds, err := data.Open(fixture.Data(t, "cifar10-mini"))
@@ -24,7 +30,7 @@ func cifar(t *testing.T) *data.Dataset {
 // The zero Config is the rule: CIFAR-10 has 32x32 images, and 400 of them are a small task.
 func TestPlanOfZeroConfig(t *testing.T) {
 	ds := cifar(t)
-	p, err := NewPlan(ds, Config{})
+	p, err := NewPlan(tinyConfig, ds, Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +49,7 @@ func TestPlanOfZeroConfig(t *testing.T) {
 
 func TestPlanOverrides(t *testing.T) {
 	ds := cifar(t)
-	p, err := NewPlan(ds, Config{Steps: 100, Batch: 128, Resize: 80, Crop: 64, MixupAlpha: 0.2})
+	p, err := NewPlan(tinyConfig, ds, Config{Steps: 100, Batch: 128, Resize: 80, Crop: 64, MixupAlpha: 0.2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,15 +62,20 @@ func TestPlanOverrides(t *testing.T) {
 		large.Train = append(large.Train, ds.Train...)
 	}
 	for alpha, want := range map[float64]float64{0: 0.1, -1: 0, 0.3: 0.3} {
-		if p, err = NewPlan(&large, Config{MixupAlpha: alpha}); err != nil || p.MixupAlpha != want || p.Schedule.Total != 10_000 {
+		if p, err = NewPlan(tinyConfig, &large, Config{MixupAlpha: alpha}); err != nil || p.MixupAlpha != want || p.Schedule.Total != 10_000 {
 			t.Errorf("alpha %v: %+v, %v, want mixup %v for 10,000 steps", alpha, p, err, want)
 		}
 	}
-	if got, want := p.config(ds, Config{NoFlip: true}).Data.Pipeline.String(), "resize(160)|random_crop(128)"; got != want {
+	if p, err = NewPlan(tinyConfig, ds, Config{NoFlip: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := p.Augmentation.String(), "resize(160)|random_crop(128)"; got != want {
 		t.Errorf("augmentation %s, want %s", got, want)
 	}
-	for _, bad := range []Config{{Steps: -1}, {Batch: -1}, {LearningRate: -1}, {Resize: 64}, {Crop: 64}, {Resize: 64, Crop: 65}} {
-		if _, err := NewPlan(ds, bad); err == nil {
+	for _, bad := range []Config{{Steps: -1}, {Batch: -1}, {LearningRate: -1}, {Resize: 64}, {Resize: 64, Crop: 65}, {Patience: 3},
+		{ClassWeights: []float64{1}}, {ClassWeights: make([]float64, 10)}, {ClassWeights: []float64{1, 1, 1, 1, 1, -1, 1, 1, 1, 1}}, {Memory: 1 << 20},
+	} {
+		if _, err := NewPlan(tinyConfig, ds, bad); err == nil {
 			t.Errorf("%+v is no error", bad)
 		}
 	}
@@ -73,7 +84,7 @@ func TestPlanOverrides(t *testing.T) {
 // A folder of one class is a mistake, often of a level: there is nothing to tell apart.
 func TestPlanOfOneClass(t *testing.T) {
 	ds := &data.Dataset{Classes: []string{"photos"}, Train: []data.Example{{Path: "photos/a.png"}}}
-	if _, err := NewPlan(ds, Config{Resize: 36, Crop: 32}); err == nil || !strings.Contains(err.Error(), "photos") {
+	if _, err := NewPlan(tinyConfig, ds, Config{Resize: 36, Crop: 32}); err == nil || !strings.Contains(err.Error(), "photos") {
 		t.Errorf("error %v, want one that names the class", err)
 	}
 }
@@ -81,10 +92,7 @@ func TestPlanOfOneClass(t *testing.T) {
 // Fine-tuning begins with a head of zeros for the new classes, whatever the network predicted before.
 func TestFineTune(t *testing.T) {
 	ds := cifar(t)
-	net, err := resnet.NewNetwork(resnet.Config{
-		Channels: 3, StemWidth: 16, Widths: []int{32, 64}, Depths: []int{1, 1}, Groups: 4, Classes: 3,
-		GNEpsilon: resnet.GNEpsilon, WSEpsilon: resnet.WSEpsilonOfficial,
-	})
+	net, err := resnet.NewNetwork(tinyConfig)
 	if err != nil {
 		t.Fatal(err)
 	}

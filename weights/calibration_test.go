@@ -13,6 +13,37 @@ import (
 	"github.com/bigtransfer/bit/resnet"
 )
 
+// TestMultiLabel: that classes are questions of their own is written in transformers' key and read back, and the key is
+// not there otherwise.
+func TestMultiLabel(t *testing.T) {
+	net, err := resnet.NewNetwork(resnet.Config{
+		Channels: 3, StemWidth: 32, Widths: []int{128}, Depths: []int{1}, Groups: 32, Classes: 3, GNEpsilon: 1e-5, WSEpsilon: 1e-8,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, save := range []func(string, *Model) error{
+		func(dir string, m *Model) error { return SaveHF(t.Context(), dir, m, F32, Card{}) },
+		func(dir string, m *Model) error { return SaveTimm(t.Context(), dir, m, F32, Card{}) },
+	} {
+		for _, several := range []bool{true, false} {
+			dir := filepath.Join(t.TempDir(), "model")
+			m := FromNetwork(net, nil, imaging.Squash(32, imaging.Bilinear))
+			m.MultiLabel = several
+			if err := save(dir, m); err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(filepath.Join(dir, configFile))
+			if err != nil || strings.Contains(string(text), `"problem_type": "multi_label_classification"`) != several {
+				t.Errorf("several labels %v: %s, %v", several, text, err)
+			}
+			if got, err := Open(dir); err != nil || got.MultiLabel != several {
+				t.Errorf("several labels %v: read as %v, %v", several, got.MultiLabel, err)
+			}
+		}
+	}
+}
+
 // TestCalibration: it is written and read with the model, in both directories, and replaced alone.
 func TestCalibration(t *testing.T) {
 	net, err := resnet.NewNetwork(resnet.Config{

@@ -40,9 +40,22 @@ type hfConfig struct {
 	OutputStride            int               `json:"output_stride"`
 	WidthFactor             float64           `json:"width_factor"`
 	ID2Label                map[string]string `json:"id2label"`
+	ProblemType             string            `json:"problem_type"`
 	WSEpsilon               float64           `json:"bit_ws_epsilon"`
 	GNEpsilon               float64           `json:"bit_gn_epsilon"`
 	calibrationConfig
+}
+
+// multiLabelProblem is what transformers calls classes of which a picture can have any number (configuration_utils.py,
+// problem_type; its loss is then BCEWithLogitsLoss). timm has no such key and passes over it.
+const multiLabelProblem = "multi_label_classification"
+
+// problemMember is the key that says so, if it is so.
+func (m *Model) problemMember() strictjson.Object {
+	if !m.MultiLabel {
+		return nil
+	}
+	return strictjson.Object{{Key: "problem_type", Value: multiLabelProblem}}
 }
 
 // newHFConfig returns the defaults of transformers (models/bit/configuration_bit.py).
@@ -112,7 +125,7 @@ func openHF(dir string, fsys fs.FS, text []byte, t *tensorFiles) (*Model, error)
 	if err := c.supported(); err != nil {
 		return nil, in(configFile, err)
 	}
-	m := &Model{Format: FormatHuggingFace, Config: resnet.Config{
+	m := &Model{Format: FormatHuggingFace, MultiLabel: c.ProblemType == multiLabelProblem, Config: resnet.Config{
 		Channels: c.NumChannels, StemWidth: c.EmbeddingSize, Widths: c.HiddenSizes, Depths: c.Depths,
 		Groups: c.NumGroups, GNEpsilon: c.GNEpsilon, WSEpsilon: c.WSEpsilon,
 	}}

@@ -38,6 +38,7 @@ type Model struct {
 	Labels       []string                  // readable class names in output order, nil if the checkpoint has none
 	Preprocessor *imaging.Processor        // nil if the checkpoint has none
 	Tensors      map[string]*tensor.Tensor // by the names of Config.ParamSpecs, in their shapes
+	MultiLabel   bool                      // each class is a question of its own: scores are sigmoids
 	Calibration  calibrate.Calibration     // of its scores; zero if there is none
 	Headless     bool                      // the checkpoint has no head: that of Tensors has 1 class, all zeros
 	Warnings     []string                  // what its reader should know: a name that contradicts the shapes

@@ -180,6 +180,7 @@ func (m *Model) writeConfig(w io.Writer, dtype DType) error {
 		{Key: "num_groups", Value: c.Groups},
 		{Key: "out_features", Value: nil},
 		{Key: "output_stride", Value: 32},
+	}, m.problemMember(), strictjson.Object{
 		{Key: "stage_names", Value: stages},
 		{Key: "torch_dtype", Value: torchNames[dtype]},
 		{Key: "width_factor", Value: 1},

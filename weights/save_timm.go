@@ -118,6 +118,7 @@ func (m *Model) writeTimmConfig(w io.Writer, pretrained strictjson.Object) error
 		{Key: wsEpsilonKey, Value: c.WSEpsilon},
 		{Key: "pretrained_cfg", Value: pretrained},
 	}...)
+	o = append(o, m.problemMember()...)
 	return writeJSON(w, o)
 }
 

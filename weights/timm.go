@@ -19,6 +19,7 @@ type timmConfig struct {
 	Architecture string                     `json:"architecture"`
 	NumClasses   *int                       `json:"num_classes"`
 	GlobalPool   string                     `json:"global_pool"`
+	ProblemType  string                     `json:"problem_type"` // ours
 	ModelArgs    map[string]json.RawMessage `json:"model_args"`
 	Pretrained   timmPretrained             `json:"pretrained_cfg"`
 	timmLabels
@@ -95,7 +96,7 @@ func openTimm(dir string, text []byte, t *tensorFiles) (*Model, error) {
 	case c.GlobalPool != "" && c.GlobalPool != "avg":
 		return nil, in(fmt.Errorf("%w: global_pool is %q, want \"avg\"", ErrUnsupported, c.GlobalPool))
 	}
-	m := &Model{Format: FormatTimm}
+	m := &Model{Format: FormatTimm, MultiLabel: c.ProblemType == multiLabelProblem}
 	n, err := recognise(t.entries)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.name, err)

@@ -79,7 +79,7 @@ other shots, seeds and methods can be added. --plot draws a .png, .svg or .pdf.`
 	f.IntVar(&o.trainBatch, "train-batch", 0, "pictures in a step of training (default the rule's)")
 	f.Float64Var(&o.learningRate, "learning-rate", 0, "learning rate of training after warm-up (default 0.003 for a batch of 512, in proportion)")
 	f.IntVar(&o.crop, "crop", 0, "side of training and evaluation images in pixels (default the rule's)")
-	f.IntVar(&o.resize, "resize", 0, "side of training images before the random crop (default in the rule's proportion to --crop)")
+	f.IntVar(&o.resize, "resize", 0, "side of training images before the random crop (default by --crop)")
 	f.IntVar(&o.judge, "judge", 0, "judge finetune and scratch on at most this many pictures, evenly spread (default all)")
 	o.embedFlags.addFlags(cmd)
 	return cmd
@@ -134,15 +134,20 @@ func (o *fewshotOptions) config() (fewshot.Config, error) {
 	if ext := strings.ToLower(filepath.Ext(o.plot)); o.plot != "" && !slices.Contains(fewshot.PlotFormats(), ext) {
 		return c, usagef("--plot %s: want a name that ends in one of %q", o.plot, fewshot.PlotFormats())
 	}
-	sizes := finetuneOptions{steps: o.steps, batch: o.trainBatch, learningRate: o.learningRate, resize: o.resize, crop: o.crop}
-	resize, crop, err := sizes.sizes()
-	if err != nil {
+	if o.steps < 0 || o.trainBatch < 0 || o.learningRate < 0 || o.crop < 0 {
+		return c, usagef("--steps, --train-batch, --learning-rate and --crop must not be negative")
+	}
+	if err := checkSizes(o.resize, o.crop); err != nil {
 		return c, err
 	}
 	c.Train = transfer.Config{
-		Steps: o.steps, Batch: o.trainBatch, LearningRate: o.learningRate, Resize: resize, Crop: crop,
+		Steps: o.steps, Batch: o.trainBatch, LearningRate: o.learningRate, Resize: o.resize, Crop: o.crop,
 		Options: train.Options{Threads: o.threads},
 	}
+	if o.crop != 0 && o.resize == 0 {
+		c.Train.Resize = transfer.ResizeFor(o.crop)
+	}
+	var err error
 	if c.Seeds, err = parseSeeds(o.seeds); err != nil {
 		return c, err
 	}

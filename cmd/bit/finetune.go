@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"math"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bigtransfer/bit"
 	"github.com/bigtransfer/bit/data"
+	"github.com/bigtransfer/bit/eval"
+	"github.com/bigtransfer/bit/resnet"
 	"github.com/bigtransfer/bit/transfer"
 	"github.com/bigtransfer/bit/weights"
 )
@@ -20,12 +23,23 @@ type finetuneOptions struct {
 	dataOptions
 	fromScratch      bool
 	examplesPerClass int
+	holdOut          float64
+	preset           string
+	timeLimit        time.Duration
+	timeLimitSet     func() bool // by the user
+	dryRun           bool
 	steps            int
 	batch            int
 	learningRate     float64
-	resize, crop     int
+	resize           resizeFlag
+	crop             int
 	mixup            float64
 	noFlip           bool
+	freeze           string
+	classWeights     string
+	sampling         string
+	patience         int
+	evaluateEvery    int
 }
 
 func (a *app) newFinetuneCommand() *cobra.Command {
@@ -45,62 +59,73 @@ The rule sets everything by the number of training images and their size:
 
 in batches of 512 at learning rate 0.003, which warms up over the first steps and is then
 divided by ten three times. Images of fewer than 96x96 pixels are resized to 160 and
-cropped to 128, larger ones to 512 and 480. On a laptop, shorten it: --steps keeps the
-shape of the schedule, --crop makes images smaller.
+cropped to 128, larger ones to 512 and 480.
+
+Every number, the memory and the time that it is expected to take are shown before the
+run; --dry-run shows them and ends. --preset lite is for small machines: the same steps in
+batches of 128 at learning rate 0.001, and images no larger than the model knows. Other
+flags win over the preset.
+
+With a validation split (val, or --hold-out), the model is measured on it ten times and
+the best weights are kept; the test split only judges the outcome.
 
 OUTPUT becomes a folder in Hugging Face's layout, which --model of every command takes,
-with the run's checkpoints beside the model. Ctrl-C saves the run and prints the command
-that goes on with it. The bits of the model depend neither on interruptions nor on the
-number of threads.`,
+with the run's checkpoints, history.jsonl and TensorBoard's logs beside the model. Ctrl-C
+saves the run and prints the command that goes on with it. The bits of the model depend
+neither on interruptions nor on the number of threads.`,
 		Example: `  bit finetune my-photos -o my-model
-  bit finetune my-photos -o my-model --steps 100 --batch 64 --crop 64
+  bit finetune my-photos -o my-model --preset lite
+  bit finetune my-photos -o my-model --dry-run --json
+  bit finetune skewed -o my-model --hold-out 0.1 --patience 3 --class-weights balanced
   bit finetune cifar10 -o cifar10-5-shot --examples-per-class 5 --seed 1
-  bit finetune my-photos -o big-model --model BiT-M-R50x1.npz`,
+  bit finetune my-photos -o big-model --model BiT-M-R50x1.npz --freeze block3`,
 		Args: wants(1, 1, "one DATA"),
 		RunE: a.runE(func(ctx context.Context, args []string) error { return a.finetune(ctx, args[0], o) }),
 	}
 	o.trainingOptions.addFlags(cmd)
 	addModelFlag(cmd, &o.model)
 	f := cmd.Flags()
+	f.StringVar(&o.preset, "preset", "rule", "settings to begin with: rule or lite")
+	f.DurationVar(&o.timeLimit, "time-limit", time.Hour, "propose --preset lite if the run is expected to take longer; if given, do not start such a run")
+	o.timeLimitSet = func() bool { return f.Changed("time-limit") }
+	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be done, how long it would take and in how much memory; with --json as JSON")
 	f.IntVar(&o.steps, "steps", 0, "length of training; warm-up and drops keep their share of it (default the rule's)")
-	f.IntVar(&o.batch, "batch", 0, "images per step (default 512)")
-	f.Float64Var(&o.learningRate, "learning-rate", 0, "learning rate after warm-up (default 0.003 for a batch of 512, in proportion)")
-	f.IntVar(&o.crop, "crop", 0, "side of training and evaluation images in pixels (default the rule's)")
-	f.IntVar(&o.resize, "resize", 0, "side of training images before the random crop (default in the rule's proportion to --crop)")
+	f.IntVar(&o.batch, "batch", 0, "images per step (default the preset's)")
+	f.Float64Var(&o.learningRate, "learning-rate", 0, "learning rate after warm-up (default the preset's, in proportion to the batch)")
+	f.IntVar(&o.crop, "crop", 0, "side of training and evaluation images in pixels (default the preset's)")
+	f.Var(&o.resize, "resize", "how pictures become squares: squash (the rule), crop or pad; or the side of training images before the random crop (default by --crop); or both: pad,80")
 	f.Float64Var(&o.mixup, "mixup", 0, "alpha of mixup, negative for none (default the rule's)")
 	f.BoolVar(&o.noFlip, "no-flip", false, "do not mirror images: for digits, text and whatever has a left and a right")
+	f.StringVar(&o.freeze, "freeze", "nothing", "part of the network to leave as it is, from the input on: stem, block1 to block4, or body for all but the head")
+	f.StringVar(&o.classWeights, "class-weights", "none", "weights of the classes in the loss: none, balanced to make up for rare classes, or a file of lines CLASS,WEIGHT")
+	f.StringVar(&o.sampling, "sampling", "natural", "how often training sees a class: natural, or balanced for all equally often")
+	f.Float64Var(&o.holdOut, "hold-out", 0, "share of the training images to validate on, drawn by --seed, where there is no validation split")
+	f.IntVar(&o.patience, "patience", 0, "end after so many evaluations on the validation split that were not the best (default never)")
+	f.IntVar(&o.evaluateEvery, "evaluate-every", 0, "steps between evaluations (default a tenth of the run with a validation split, else only at the end)")
 	f.IntVar(&o.examplesPerClass, "examples-per-class", 0, "train on this many images of each class, drawn by --seed (default all)")
 	f.BoolVar(&o.fromScratch, "from-scratch", false, "start from random weights, to see what the pretrained ones are worth")
 	o.dataOptions.addFlags(cmd)
+	cmd.PreRun = func(*cobra.Command, []string) {
+		if o.dryRun { // nothing is written
+			delete(cmd.Flag("output").Annotations, cobra.BashCompOneRequiredFlag)
+		}
+	}
 	return cmd
 }
 
-// sizes checks the numbers and returns --resize and --crop. A crop alone is resized for in the rule's proportion: 160 to 128 up to there, 512
-// to 480 above.
-func (o *finetuneOptions) sizes() (resize, crop int, err error) {
-	switch {
-	case o.steps < 0 || o.batch < 0 || o.learningRate < 0 || o.resize < 0 || o.crop < 0 || o.examplesPerClass < 0:
-		return 0, 0, usagef("--steps, --batch, --learning-rate, --resize, --crop and --examples-per-class must not be negative")
-	case o.resize != 0 && o.resize < o.crop:
-		return 0, 0, usagef("--crop %d does not fit into --resize %d", o.crop, o.resize)
-	case o.resize != 0 && o.crop == 0:
-		return 0, 0, usagef("--resize needs --crop, the side of the images that the network sees")
-	case o.crop == 0 || o.resize != 0:
-		return o.resize, o.crop, nil
-	}
-	of, to := transfer.Resolution(1, 1) // of small images
-	if o.crop > to {
-		of, to = transfer.Resolution(math.MaxInt16, math.MaxInt16)
-	}
-	return int(math.Round(float64(o.crop) * float64(of) / float64(to))), o.crop, nil
+// finetuneRun is a run that is about to begin.
+type finetuneRun struct {
+	o     finetuneOptions
+	dir   string // of the data
+	ds    *data.Dataset
+	about string // the data in words
+	model *bit.Model
+	cfg   transfer.Config
+	plan  transfer.Plan
 }
 
 func (a *app) finetune(ctx context.Context, dir string, o finetuneOptions) error {
 	if err := o.check(); err != nil {
-		return err
-	}
-	resize, crop, err := o.sizes()
-	if err != nil {
 		return err
 	}
 	m, err := a.openModel(ctx, bit.Opener{Threads: o.threads}, o.model)
@@ -112,58 +137,80 @@ func (a *app) finetune(ctx context.Context, dir string, o finetuneOptions) error
 		return err
 	}
 	a.reportSkipped(ds.Skipped)
-	about := describeData(dir, ds)
-	if o.examplesPerClass != 0 {
-		if ds.Train, err = data.FewShot(ds.Train, ds.Classes, o.examplesPerClass, o.seed); err != nil {
-			return fmt.Errorf("%s: %w", dir, err)
-		}
-		about += fmt.Sprintf(" Trained on %d of them, %d of each class, drawn by seed %d.", len(ds.Train), o.examplesPerClass, o.seed)
+	r := &finetuneRun{o: o, dir: dir, ds: ds, model: m}
+	if err := r.splitData(); err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
 	}
-	cfg := transfer.Config{
-		Steps: o.steps, Batch: o.batch, LearningRate: o.learningRate, Resize: resize, Crop: crop,
-		MixupAlpha: o.mixup, NoFlip: o.noFlip, Seed: o.seed,
+	if r.cfg, err = o.config(m, ds); err != nil {
+		return err
 	}
-	plan, err := transfer.NewPlan(ds, cfg)
+	if r.plan, err = bit.PlanFineTune(m, ds, r.cfg); err != nil {
+		return o.keepMemory(err)
+	}
+	if o.dryRun {
+		return a.showPlan(ctx, r)
+	}
+	options, err := o.options()
 	if err != nil {
 		return err
 	}
-	memory, err := o.planMemory(m.Config(), plan.Crop, plan.Batch, 2) // momentum, and the model as it was
-	if err != nil {
-		return err
-	}
-	cfg.MicroBatch = memory.MicroBatch
-	if cfg.Options, err = o.options(); err != nil {
-		return err
-	}
-	cfg.Recompute = memory.Recompute
+	options.EvaluateEvery = o.evaluateEvery
+	r.cfg.Options = options
 	if o.fromScratch {
-		if m, err = m.Untrained(o.seed); err != nil {
+		if r.model, err = m.Untrained(o.seed); err != nil {
 			return err
 		}
 	}
-	a.printPlan(m, about, plan, cfg, o, memory)
-	split := ""
-	if len(ds.Val) > 0 || len(ds.Test) > 0 {
-		split, _ = ds.EvalSplit()
+	if err := o.keepMemory(nil); err != nil {
+		return err
 	}
-	log := newTrainingLog(a.stderr, len(ds.Train), plan.Batch, split)
-	log.attach(&cfg.Options)
-	tuned, result, err := bit.FineTuneOn(ctx, m, ds, cfg)
+	r.print(a.stderr)
+	a.warnOfMemory(r.plan.Memory.Bytes)
+	if r.plan.Frozen == resnet.FrozenBody {
+		fmt.Fprintln(a.stderr, "only the head is trained; bit probe finds the best one for the same features in seconds")
+	}
+	if err := a.announceTime(ctx, r); err != nil {
+		return err
+	}
+	if err := o.makeOutput(); err != nil {
+		return err
+	}
+	return a.train(ctx, r)
+}
+
+// train makes the run and saves what becomes of it.
+func (a *app) train(ctx context.Context, r *finetuneRun) error {
+	o, ds := r.o, r.ds
+	split := ""
+	if len(ds.Val) > 0 {
+		split = "val"
+	} else if len(ds.Test) > 0 {
+		split = "test"
+	}
+	log := newTrainingLog(a.stderr, len(ds.Train), r.plan.Batch, split)
+	log.attach(&r.cfg.Options)
+	tuned, result, err := bit.FineTuneOn(ctx, r.model, ds, r.cfg)
 	log.finish()
 	if err != nil {
 		return err
 	}
 	a.reportSkipped(result.Skipped)
+	if result.Stopped {
+		fmt.Fprintf(a.stderr, "stopped after step %d: %d evaluations were not better\n", result.Steps, o.patience)
+	}
+	if r.plan.KeepBest && result.BestStep < result.Steps {
+		fmt.Fprintf(a.stderr, "kept the weights of step %d, the best on the validation split\n", result.BestStep)
+	}
 	card := weights.Card{
 		Name:     baseName(o.output),
 		Summary:  fmt.Sprintf("An image classifier for %d classes, %s.", len(ds.Classes), o.origin()),
-		Datasets: []string{baseName(dir)},
-		Data:     about,
-		Recipe:   strings.Join(describePlan(plan, cfg), "; ") + ".",
+		Datasets: []string{baseName(r.dir)},
+		Data:     r.about,
+		Recipe:   strings.Join(r.describe(), "; ") + ".",
 		Command:  a.command(),
 		Time:     log.took(),
 		Hardware: describeMachine(o.threads),
-		Results:  cardResults(baseName(dir), result.Split, result.Eval),
+		Results:  cardResults(baseName(r.dir), result.Split, result.Eval),
 		Limits: fmt.Sprintf("It knows the %d classes of its training data and no others: a picture of anything else gets one of them, "+
 			"sometimes with a high score. It has not been examined for bias.", len(ds.Classes)),
 	}
@@ -171,7 +218,22 @@ func (a *app) finetune(ctx context.Context, dir string, o finetuneOptions) error
 		return err
 	}
 	fmt.Fprintf(a.stderr, "wrote %s; use it with:\n  bit classify --model %s IMAGE\n", o.output, quote(o.output))
-	return a.printScores(result.Split, result.Eval, o.json)
+	if result.MultiLabel == nil {
+		return a.printScores(result.Split, result.Eval, o.json)
+	}
+	return a.printMultiLabel(result.Split, result.Eval, *result.MultiLabel, o.json)
+}
+
+// printMultiLabel prints the outcome where pictures have several labels.
+func (a *app) printMultiLabel(split string, r eval.Result, m eval.MultiLabel, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(a.stdout).Encode(struct {
+			eval.Result
+			eval.MultiLabel
+		}{r, m})
+	}
+	_, err := fmt.Fprintf(a.stdout, "%s: mean average precision %.2f %%  micro F1 %.2f %%  loss %.4f  on %d images\n", split, 100*m.MAP, 100*m.MicroF1, r.Loss, r.Images)
+	return err
 }
 
 // origin says what the weights were before training.
@@ -180,41 +242,4 @@ func (o *finetuneOptions) origin() string {
 		return fmt.Sprintf("the network of %s trained from random weights", baseName(o.model))
 	}
 	return "fine-tuned from " + baseName(o.model)
-}
-
-// printPlan shows every number of a run before it begins.
-func (a *app) printPlan(m *bit.Model, about string, p transfer.Plan, cfg transfer.Config, o finetuneOptions, memory memoryPlan) {
-	c := m.Config()
-	fmt.Fprintf(a.stderr, "model      %s: units %v, stem width %d, %.2f million parameters\n", o.origin(), c.Depths, c.StemWidth, float64(c.NumParams())/1e6)
-	fmt.Fprintf(a.stderr, "data       %s\n", about)
-	for i, text := range describePlan(p, cfg) {
-		name := ""
-		if i == 0 {
-			name = "recipe"
-		}
-		fmt.Fprintf(a.stderr, "%-10s %s\n", name, text)
-	}
-	fmt.Fprintf(a.stderr, "machine    %s, %s\n", describeMachine(o.threads), memory)
-}
-
-// describePlan says everything that a run depends on besides network, data and seed.
-func describePlan(p transfer.Plan, cfg transfer.Config) []string {
-	s := p.Schedule
-	flip, mixup := "|flip_lr", "no mixup"
-	if cfg.NoFlip {
-		flip = ""
-	}
-	if p.MixupAlpha > 0 {
-		mixup = fmt.Sprintf("mixup with alpha %v", p.MixupAlpha)
-	}
-	size := ""
-	if p.Width > 0 {
-		size = fmt.Sprintf("images of typically %dx%d pixels: ", p.Width, p.Height)
-	}
-	return []string{
-		fmt.Sprintf("%sresize(%d)|random_crop(%d)%s, evaluated at %d pixels", size, p.Resize, p.Crop, flip, p.Crop),
-		fmt.Sprintf("%d steps of %d images, %.3g epochs", s.Total, p.Batch, float64(s.Total)*float64(p.Batch)/float64(p.Examples)),
-		fmt.Sprintf("SGD with momentum %v, learning rate %.3g after %d steps of warm-up, divided by 10 after steps %v", transfer.Momentum, p.LearningRate, s.WarmUp, s.Drops),
-		mixup,
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/bigtransfer/bit/eval"
 	"github.com/bigtransfer/bit/pretrain"
 	"github.com/bigtransfer/bit/resnet"
+	"github.com/bigtransfer/bit/train"
 	"github.com/bigtransfer/bit/weights"
 )
 
@@ -145,7 +146,9 @@ func (a *app) pretrain(ctx context.Context, dir string, o pretrainOptions) error
 	if recipe.EMA > 0 {
 		copies++
 	}
-	memory, err := o.planMemory(net.Config, recipe.Side, recipe.Batch, copies)
+	memory, err := o.planMemory(train.MemoryRequest{
+		Network: net.Config, Side: recipe.Side, Batch: recipe.Batch, Extra: 4 * int64(copies) * int64(net.NumParams()),
+	})
 	if err != nil {
 		return err
 	}
@@ -153,7 +156,10 @@ func (a *app) pretrain(ctx context.Context, dir string, o pretrainOptions) error
 	if opt.Options, err = o.options(); err != nil {
 		return err
 	}
-	opt.Recompute = memory.Recompute
+	if err := o.makeOutput(); err != nil {
+		return err
+	}
+	opt.Recompute, opt.CacheBytes = memory.Recompute, memory.Cache
 	a.reportSkipped(ds.Skipped)
 	split := ""
 	if len(ds.Val) > 0 || len(ds.Test) > 0 {
@@ -164,6 +170,7 @@ func (a *app) pretrain(ctx context.Context, dir string, o pretrainOptions) error
 	fmt.Fprintf(a.stderr, "data       %s\n", describeData(dir, ds))
 	fmt.Fprintf(a.stderr, "recipe     %s\n", describeRecipe(recipe, len(ds.Train)))
 	fmt.Fprintf(a.stderr, "machine    %s, %s\n", describeMachine(o.threads), memory)
+	a.warnOfMemory(memory.Bytes)
 
 	log := newTrainingLog(a.stderr, len(ds.Train), recipe.Batch, split)
 	log.attach(&opt.Options)

@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/internal/cpu"
+	"github.com/bigtransfer/bit/internal/machine"
 	"github.com/bigtransfer/bit/train"
 )
 
@@ -27,6 +29,7 @@ type trainingOptions struct {
 	budget     int64  // memory in bytes, once checked
 	cacheMiB   int64
 	cacheSet   func() bool // by the user
+	logs       string
 	json       bool
 }
 
@@ -40,6 +43,7 @@ func (o *trainingOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.memory, "memory", "", "memory for the whole run, such as 4GB; kept by smaller micro-batches, then by computing maps again (default 4 GiB for activations and what the rest needs)")
 	f.Int64Var(&o.cacheMiB, "cache", 1024, "memory for decoded pictures, in MiB; with --memory a quarter of it at most")
 	o.cacheSet = func() bool { return f.Changed("cache") }
+	f.StringVar(&o.logs, "logs", "", "folder for TensorBoard's event files, none for no such files (default logs in the output folder)")
 	f.BoolVar(&o.json, "json", false, "print the final scores as JSON")
 	if err := cmd.MarkFlagRequired("output"); err != nil {
 		panic(err)
@@ -65,14 +69,62 @@ func (o *trainingOptions) options() (train.Options, error) {
 			return train.Options{}, fmt.Errorf("the output folder holds a model already: %s; choose another one", model)
 		}
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil { // now rather than after an hour
-		return train.Options{}, fmt.Errorf("output folder: %w", err)
+	logs := o.logs
+	switch logs {
+	case "":
+		logs = filepath.Join(o.output, "logs")
+	case "none":
+		logs = ""
 	}
-	cache := o.cacheMiB << 20
-	if cache <= 0 {
-		cache = -1
+	return train.Options{
+		Threads: o.threads, CacheBytes: o.cacheBytes(), Dir: dir,
+		History: filepath.Join(o.output, train.HistoryFile), Events: logs,
+	}, nil
+}
+
+// makeOutput makes the output folder, now rather than after an hour.
+func (o *trainingOptions) makeOutput() error {
+	if err := os.MkdirAll(filepath.Join(o.output, checkpointDir), 0o777); err != nil {
+		return fmt.Errorf("output folder: %w", err)
 	}
-	return train.Options{Threads: o.threads, CacheBytes: cache, Dir: dir}, nil
+	return nil
+}
+
+// cacheBytes returns --cache as train.Options.CacheBytes has it.
+func (o *trainingOptions) cacheBytes() int64 {
+	switch {
+	case !o.cacheSet():
+		return 0
+	case o.cacheMiB <= 0:
+		return -1
+	}
+	return o.cacheMiB << 20
+}
+
+// planMemory chooses how a run keeps to --memory, and makes the program keep to it.
+func (o *trainingOptions) planMemory(r train.MemoryRequest) (train.MemoryPlan, error) {
+	r.Budget, r.MicroBatch, r.Cache = o.budget, o.microBatch, o.cacheBytes()
+	p, err := train.PlanMemory(r)
+	return p, o.keepMemory(err)
+}
+
+// keepMemory makes the program keep to --memory once a plan for it was made, or says what is wrong with the flag.
+func (o *trainingOptions) keepMemory(err error) error {
+	if _, ok := errors.AsType[*train.MemoryError](err); ok {
+		return fmt.Errorf("--memory %s: %w (--cache)", o.memory, err)
+	}
+	if err == nil && o.budget > 0 {
+		debug.SetMemoryLimit(o.budget) // what is no longer used is collected in time
+	}
+	return err
+}
+
+// warnOfMemory says so if a run is expected to take more memory than there is.
+func (a *app) warnOfMemory(bytes int64) {
+	if free := machine.FreeMemory(); free > 0 && bytes > free {
+		fmt.Fprintf(a.stderr, "this may take %s of memory, and %s are free; --memory keeps a run to what it is given\n",
+			humanize.Bytes(uint64(bytes)), humanize.Bytes(uint64(free)))
+	}
 }
 
 // reportSkipped tells of pictures that took no part in a run.
