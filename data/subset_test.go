@@ -140,6 +140,13 @@ func TestFewShot(t *testing.T) {
 	if reflect.DeepEqual(five, other) {
 		t.Error("different seeds drew the same examples")
 	}
+	eight, err := data.FewShotAtMost(examples, classes, 8, 3)
+	if got, want := countLabels(eight, 3), []int{8, 7, 8}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("drew at most %v per class, %v, want %v", got, err, want)
+	}
+	if same, err := data.FewShotAtMost(examples, classes, 5, 3); err != nil || !reflect.DeepEqual(same, five) {
+		t.Error("FewShotAtMost draws others than FewShot")
+	}
 	_, err = data.FewShot(examples, classes, 8, 3)
 	if e, ok := errors.AsType[*data.FewShotError](err); !ok || e.Class != "class1" || e.Have != 7 || e.Want != 8 {
 		t.Errorf("got %v, want a FewShotError for class1", err)

@@ -136,10 +136,10 @@ func read(file *safetensors.Reader) (*Statistics, error) {
 	}
 	s := NewStatistics(d, c)
 	if sum := doubles["sum"]; len(names) > 2 {
-		s.moments = newMoments(d, c)
 		if len(sum) != c*d || len(doubles["scatter"]) != d*(d+1)/2 {
 			return nil, fmt.Errorf("%w: %d sums and %d values of scatter for %d classes of %d features", ErrFormat, len(sum), len(doubles["scatter"]), c, d)
 		}
+		s.moments = newMoments(d, c)
 		s.moments.sum, s.moments.count = sum, doubles["count"]
 		packed := doubles["scatter"]
 		for i := range d {

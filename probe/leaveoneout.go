@@ -40,7 +40,7 @@ func Lambdas(features int) []float64 {
 
 // leaveOneOut returns the outputs of the penalty of least PRESS, and the solution U.
 func (s *system) leaveOneOut(cfg Config) (*LeaveOneOut, []float64) {
-	l := &leaver{system: s, t: tridiagonalise(s.a, s.n)}
+	l := &leaver{system: s, t: tridiagonalise(s.a, s.n, s.isDual)}
 	l.prepare(cfg.MaxExamples)
 	lambdas := []float64{cfg.Lambda}
 	if cfg.Lambda == 0 {
@@ -56,9 +56,7 @@ func (s *system) leaveOneOut(cfg Config) (*LeaveOneOut, []float64) {
 			best, solution = r, u
 		}
 	}
-	u := make([]float64, s.n*s.classes) // out of the basis
-	blas64.Gemm(blas.NoTrans, blas.NoTrans, 1, general(l.t.q, s.n, s.n), general(solution, s.n, s.classes), 0, general(u, s.n, s.classes))
-	return best, u
+	return best, l.t.multiply(blas.NoTrans, solution, s.classes)
 }
 
 // leaver leaves examples out at any penalty.
@@ -73,8 +71,7 @@ type leaver struct {
 // prepare takes at most so many examples, evenly spread.
 func (l *leaver) prepare(most int) {
 	s := l.system
-	l.right = make([]float64, s.n*s.classes)
-	blas64.Gemm(blas.Trans, blas.NoTrans, 1, general(l.t.q, s.n, s.n), general(s.b, s.n, s.classes), 0, general(l.right, s.n, s.classes))
+	l.right = l.t.multiply(blas.Trans, s.b, s.classes)
 	d, from := len(s.std.mean), s.z
 	if s.isDual {
 		d, from = s.n, l.t.q
@@ -88,10 +85,8 @@ func (l *leaver) prepare(most int) {
 			l.rows = append(l.rows, from[at*d:][:d]...)
 		}
 	}
-	if !s.isDual && len(l.labels) > 0 {
-		z := general(l.rows, len(l.labels), d)
-		l.rows = make([]float64, len(l.labels)*s.n)
-		blas64.Gemm(blas.NoTrans, blas.NoTrans, 1, z, general(l.t.q, s.n, s.n), 0, general(l.rows, len(l.labels), s.n))
+	if !s.isDual {
+		l.rows = l.t.project(l.rows, len(l.labels))
 	}
 }
 

@@ -3,11 +3,14 @@ package probe
 import (
 	"bytes"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/bigtransfer/bit/internal/safetensors"
 )
 
 func gathered(t interface{ Fatal(...any) }, x []float32, labels []int, d, classes int) *Statistics {
@@ -171,5 +174,53 @@ func TestReadErrors(t *testing.T) {
 	}
 	if err := NewStatistics(1, 1).Write(new(bytes.Buffer), map[string]string{"format": "x"}); err == nil {
 		t.Error("the format's key is taken without an error")
+	}
+}
+
+// A sound safetensors file that says absurd things.
+func TestReadAbsurd(t *testing.T) {
+	f32 := func(name string, shape ...int) safetensors.Source {
+		n := 1
+		for _, d := range shape {
+			n *= d
+		}
+		return safetensors.Source{Name: name, DType: safetensors.F32, Shape: shape, Values: safetensors.Whole(make([]float32, n))}
+	}
+	f64 := func(name string, values []float64, shape ...int) safetensors.Source {
+		return safetensors.Source{Name: name, DType: safetensors.F64, Shape: shape, Doubles: safetensors.WholeDoubles(values)}
+	}
+	labels, count := f64("labels", []float64{0, 1}, 2), f64("count", []float64{1, 1}, 2)
+	for what, tensors := range map[string][]safetensors.Source{
+		"nothing":          {},
+		"no labels":        {f32("examples", 2, 3), count},
+		"more":             {f32("examples", 2, 3), labels, count, f32("more", 1)},
+		"type":             {f64("examples", make([]float64, 6), 2, 3), labels, count},
+		"axes":             {f32("examples", 6), labels, count},
+		"wide":             {f32("examples", 0, 1<<40), f64("labels", nil, 0), f64("count", nil, 0), f64("sum", nil, 0, 1<<40), f64("scatter", nil, 0)},
+		"no features":      {f32("examples", 2, 0), labels, count},
+		"too many kept":    {f32("examples", 2, 1), labels, count},
+		"few labels":       {f32("examples", 2, 3), f64("labels", []float64{0}, 1), count},
+		"label":            {f32("examples", 2, 3), f64("labels", []float64{0, 2}, 2), count},
+		"half a label":     {f32("examples", 2, 3), f64("labels", []float64{0, 0.5}, 2), count},
+		"no number":        {f32("examples", 2, 3), f64("labels", []float64{0, math.NaN()}, 2), count},
+		"count":            {f32("examples", 2, 3), labels, f64("count", []float64{1, 2}, 2)},
+		"negative count":   {f32("examples", 2, 3), labels, f64("count", []float64{1, -1}, 2)},
+		"count below kept": {f32("examples", 2, 3), labels, f64("count", []float64{9, 0}, 2), f64("sum", make([]float64, 6), 2, 3), f64("scatter", make([]float64, 6), 6)},
+		"short scatter":    {f32("examples", 2, 3), labels, count, f64("sum", make([]float64, 6), 2, 3), f64("scatter", make([]float64, 5), 5)},
+	} {
+		var file bytes.Buffer
+		if err := safetensors.WriteDigest(&file, map[string]string{"format": "bit.statistics/1"}, tensors); err != nil {
+			t.Fatal(what, err)
+		}
+		if _, _, err := Read(bytes.NewReader(file.Bytes()), int64(file.Len())); !errors.Is(err, ErrFormat) {
+			t.Errorf("%s: error %v, want ErrFormat", what, err)
+		}
+	}
+	var file bytes.Buffer
+	if err := safetensors.WriteDigest(&file, map[string]string{"format": "other"}, []safetensors.Source{f32("examples", 2, 3), labels, count}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Read(bytes.NewReader(file.Bytes()), int64(file.Len())); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), `"other"`) {
+		t.Errorf("error %v of another format", err)
 	}
 }
