@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"gonum.org/v1/gonum/mat"
 )
 
 // x = 0 and 2 have mean 1 and deviation 1, so z = ∓1/s with s = 1.00001, and of class 1 y = ∓1. With λ = 2,
@@ -149,4 +151,29 @@ func BenchmarkFit(b *testing.B) {
 			})
 		}
 	}
+}
+
+// What one factorisation for all penalties costs: ours, and the eigendecomposition that big_vision uses.
+func BenchmarkFactorise(b *testing.B) {
+	const n = 1000
+	x, labels := examples(1, n, 1024, 10)
+	s := dual(x, labels, 1024, 10)
+	b.Run("form=tridiagonal", func(b *testing.B) {
+		for b.Loop() {
+			tridiagonalise(append([]float64(nil), s.a...), n, true)
+		}
+	})
+	b.Run("form=reflections", func(b *testing.B) {
+		for b.Loop() {
+			tridiagonalise(append([]float64(nil), s.a...), n, false)
+		}
+	})
+	b.Run("form=eigen", func(b *testing.B) {
+		for b.Loop() {
+			var e mat.EigenSym
+			if !e.Factorize(mat.NewSymDense(n, append([]float64(nil), s.a...)), true) {
+				b.Fatal("no eigendecomposition")
+			}
+		}
+	})
 }
