@@ -17,7 +17,7 @@ var floors = [][]string{
 	{"nn", "internal/numpy", "internal/tensorboard", "internal/torchfile", "internal/machine", "internal/jpeg"},
 	{"calibrate", "probe", "resnet", "imaging"},
 	{"data", "weights", "onnx", "hub"},
-	{"batch", "project", "models", "internal/golden", "internal/datatest"},
+	{"audit", "batch", "project", "models", "internal/golden", "internal/datatest"},
 	{"eval", "features"},
 	{"train"},
 	{"transfer", "pretrain"},
