@@ -22,7 +22,7 @@ var floors = [][]string{
 	{"train"},
 	{"transfer", "pretrain"},
 	{""},
-	{"serve", "fewshot"},
+	{"serve", "fewshot", "report"},
 	{"cmd/bit", "bench", "bench/load"},
 }
 

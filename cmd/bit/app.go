@@ -111,6 +111,7 @@ HF_ENDPOINT and HF_HUB_OFFLINE, as Python's huggingface_hub does, and share its 
 		a.newEvaluateCommand(),
 		a.newExplainCommand(),
 		a.newCalibrateCommand(),
+		a.newAuditCommand(),
 		a.newInfoCommand(),
 		a.newPullCommand(),
 		a.newPushCommand(),
