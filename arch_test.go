@@ -16,7 +16,7 @@ var floors = [][]string{
 	{"internal/kernels", "internal/safetensors", "internal/featurecache"},
 	{"nn", "internal/numpy", "internal/tensorboard", "internal/torchfile", "internal/machine", "internal/jpeg"},
 	{"calibrate", "probe", "resnet", "imaging"},
-	{"data", "weights", "onnx", "hub"},
+	{"data", "weights", "onnx", "hub", "internal/float64net"},
 	{"audit", "batch", "project", "models", "internal/golden", "internal/datatest"},
 	{"eval", "features"},
 	{"train"},

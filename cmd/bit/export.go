@@ -13,6 +13,7 @@ import (
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/internal/onnxruntime"
 	"github.com/bigtransfer/bit/onnx"
+	"github.com/bigtransfer/bit/resnet"
 )
 
 type exportOptions struct {
@@ -93,7 +94,11 @@ func (a *app) export(ctx context.Context, ref, path string, o exportOptions, ask
 	if !o.check {
 		return nil
 	}
-	err = a.parity(ctx, m.Classifier, path, o.parity)
+	var net *resnet.Network
+	if o.parity.float64 {
+		net = m.Network()
+	}
+	err = a.parity(ctx, m.Classifier, net, path, o.parity)
 	if errors.Is(err, onnxruntime.ErrNotFound) && !asked {
 		fmt.Fprintf(a.stderr, "not checked: %v\n", err)
 		return nil

@@ -35,6 +35,9 @@ func (a *app) verifyPublished(ctx context.Context, ref string, o verifyOptions) 
 	if o.resolution != 0 {
 		return usagef("--resolution: what is published holds for its own preparation of pictures")
 	}
+	if o.float64 {
+		return usagef("--float64: it is for an ONNX file")
+	}
 	e := publishedEntry(hub.FromEnv(), ref)
 	if e == nil {
 		return usagef("%s: nothing is published of it that is known here; want a name of bit models, or REFERENCE", ref)

@@ -71,6 +71,14 @@ type deviation struct {
 	Absolute float64 `json:"absolute"` // largest difference
 	Relative float64 `json:"relative"` // Absolute over the largest reference logit
 	OK       bool    `json:"ok"`
+
+	Float64 *fromFloat64 `json:"float64,omitempty"`
+}
+
+// fromFloat64 is how far two float32 programs are from float64, relative to the largest logit.
+type fromFloat64 struct {
+	Here        float64 `json:"here"`
+	ONNXRuntime float64 `json:"onnx_runtime"`
 }
 
 func (a *app) verify(ctx context.Context, ref, reference string, o verifyOptions) error {
@@ -91,12 +99,22 @@ func (a *app) verify(ctx context.Context, ref, reference string, o verifyOptions
 			return err
 		}
 	}
+	if o.float64 {
+		if !exported {
+			return usagef("--float64: REFERENCE is an .npz file, whose logits are the yardstick")
+		}
+		m, err := a.openModel(ctx, opener, ref) // which keeps its weights
+		if err != nil {
+			return err
+		}
+		return a.parity(ctx, m.Classifier, m.Network(), reference, o.parityOptions)
+	}
 	m, err := a.openClassifier(ctx, opener, ref)
 	if err != nil {
 		return err
 	}
 	if exported {
-		return a.parity(ctx, m, reference, o.parityOptions)
+		return a.parity(ctx, m, nil, reference, o.parityOptions)
 	}
 	failed, n := 0, 0
 	for ; ; n++ {
@@ -153,7 +171,11 @@ func (a *app) printDeviation(d deviation, asJSON bool) error {
 	if !d.OK {
 		verdict = "FAIL"
 	}
-	_, err := fmt.Fprintf(a.stdout, "%-4s %-16s absolute %.3e  relative %.3e  %s\n", d.Input, fmt.Sprint(d.Shape), d.Absolute, d.Relative, verdict)
+	exact := ""
+	if e := d.Float64; e != nil {
+		exact = fmt.Sprintf("  from float64: here %.3e, ONNX Runtime %.3e", e.Here, e.ONNXRuntime)
+	}
+	_, err := fmt.Fprintf(a.stdout, "%-4s %-16s absolute %.3e  relative %.3e%s  %s\n", d.Input, fmt.Sprint(d.Shape), d.Absolute, d.Relative, exact, verdict)
 	return err
 }
 

@@ -1,5 +1,5 @@
 // Package oracle holds the arithmetic of a BiT network in float64 as plain loops, forward and backward: the yardstick
-// for the tests of the float32 engine. It shares no code with the engine and nothing but tests imports it.
+// for the tests of the float32 engine, and for internal/float64net. It shares no code with the engine.
 //
 // Its own numbers are tied to reference implementations by the network's tests, and its gradients to central
 // differences by the tests of this package.
