@@ -81,6 +81,67 @@ func TestFineTune(t *testing.T) {
 }
 
 // A run that is cancelled and called again ends with the bits of one that was not.
+// What a run decides about a model is saved with it and read back: several labels a picture, and how pictures become
+// squares. Its scores are each class's own.
+func TestFineTunedSeveralLabels(t *testing.T) {
+	m, dir := tiny(t), colours(t)
+	ds, err := data.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ds.MultiLabel = true
+	for _, split := range [][]data.Example{ds.Train, ds.Test} {
+		for i := range split {
+			split[i].Labels = []int32{int32(split[i].Label)}
+		}
+	}
+	cfg := quick
+	cfg.Framing, cfg.Resize = transfer.Pad, 40
+	tuned, r, err := FineTuneOn(t.Context(), m, ds, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.MultiLabel == nil || r.MultiLabel.MAP != 1 {
+		t.Errorf("%+v, want dark and bright told apart", r.MultiLabel)
+	}
+	saved := filepath.Join(t.TempDir(), "tuned")
+	if err := tuned.Save(saved, weights.Card{}); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(t.Context(), saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size := again.Processor().Size; !again.MultiLabel() || size != (imaging.Size{LongestEdge: 32}) || !tuned.MultiLabel() || m.MultiLabel() {
+		t.Errorf("several labels %v, prepared to %+v", again.MultiLabel(), size)
+	}
+	// By hand: the logits' sigmoids.
+	img, err := imaging.DecodeFile(filepath.Join(dir, "test", "dark", "9.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	predictions, err := again.Classify(img, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := again.prepare(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logits, err := again.Logits(in.x, 1, in.h, in.w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if predictions[0].Label != "dark" {
+		t.Errorf("a dark picture is %v", predictions)
+	}
+	for _, p := range predictions {
+		if want := 1 / (1 + math.Exp(-float64(logits[p.Index]))); math.Abs(float64(p.Score)-want) > 1e-6 {
+			t.Errorf("%s scores %v, want the sigmoid of %v, %v", p.Label, p.Score, logits[p.Index], want)
+		}
+	}
+}
+
 func TestFineTuneResumes(t *testing.T) {
 	m, dir := tiny(t), colours(t)
 	whole, _, err := FineTune(t.Context(), m, dir, quick)

@@ -45,6 +45,9 @@ type Config struct {
 	// Mean and Std, per channel, of the pixel values that the network expects, in units of 255; 0.5 each, which is [-1, 1].
 	Mean, Std [3]float64
 
+	// OnJudge is called before the test split is looked at, once, after training on a data set with a validation split.
+	OnJudge func(split string, images int)
+
 	// Options.EvaluateEvery is a tenth of the run if there is a validation split.
 	train.Options
 }
@@ -95,6 +98,9 @@ func FineTune(ctx context.Context, net *resnet.Network, ds *data.Dataset, cfg Co
 		r.Val = r.Eval
 	}
 	if r.Split != c.Split || ds.MultiLabel && r.Split != "" {
+		if cfg.OnJudge != nil {
+			cfg.OnJudge(r.Split, len(judged.Examples))
+		}
 		err = r.judge(ctx, net, ds, judged, c)
 	}
 	return r, err

@@ -119,6 +119,9 @@ func (a *app) calibrate(ctx context.Context, ref, dir string, o calibrateOptions
 	if err != nil {
 		return err
 	}
+	if m.MultiLabel() {
+		return fmt.Errorf("%s: its classes are questions of their own, and calibration is for a choice of one", ref)
+	}
 	if ds.MultiLabel {
 		return fmt.Errorf("%s: its pictures have several labels, and calibration is for one", dir)
 	}

@@ -189,6 +189,7 @@ func (a *app) train(ctx context.Context, r *finetuneRun) error {
 	}
 	log := newTrainingLog(a.stderr, len(ds.Train), r.plan.Batch, split)
 	log.attach(&r.cfg.Options)
+	r.cfg.OnJudge = func(split string, images int) { log.println("judging by %d images of the %s split", images, split) }
 	tuned, result, err := bit.FineTuneOn(ctx, r.model, ds, r.cfg)
 	log.finish()
 	if err != nil {

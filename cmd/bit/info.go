@@ -28,6 +28,7 @@ type modelInfo struct {
 	MACs         int64              `json:"multiply_accumulates"` // for one image of that size
 	Features     int                `json:"features"`
 	Classes      int                `json:"classes"`
+	MultiLabel   bool               `json:"multi_label,omitempty"` // a picture can have any number of them
 	Labels       []string           `json:"labels,omitempty"`
 	Preprocessor *imaging.Processor `json:"preprocessor"`
 	SIMD         cpu.Level          `json:"simd"`
@@ -85,7 +86,11 @@ func (a *app) info(ctx context.Context, ref string, asJSON bool) error {
 	line("parameters", "%d (%.2f million)", info.Parameters, float64(info.Parameters)/1e6)
 	line("cost", "%.4g million multiply-accumulates for an image of %dx%d pixels", float64(info.MACs)/1e6, info.Input[0], info.Input[1])
 	line("features", "%d", info.Features)
-	line("classes", "%d: %s", info.Classes, someLabels(m))
+	any := ""
+	if info.MultiLabel {
+		any = ", any number of them a picture"
+	}
+	line("classes", "%d%s: %s", info.Classes, any, someLabels(m))
 	line("preprocessing", "%s", describeProcessor(info.Preprocessor))
 	line("instructions", "%s", info.SIMD)
 	_, err = fmt.Fprint(a.stdout, b.String())
@@ -99,7 +104,7 @@ func describe(m *bit.Description) modelInfo {
 		Model: m.Name(), Format: m.Format(), Variant: variantOf(c),
 		Units: c.Depths, StemWidth: c.StemWidth, Widths: c.Widths, Groups: c.Groups,
 		Parameters: c.NumParams(), Input: []int{h, w, c.Channels}, MACs: c.MACs(h, w), Features: c.FeatureWidth(),
-		Classes: c.Classes, Labels: m.Labels(), Preprocessor: p, SIMD: cpu.Active(),
+		Classes: c.Classes, MultiLabel: m.MultiLabel(), Labels: m.Labels(), Preprocessor: p, SIMD: cpu.Active(),
 	}
 }
 
