@@ -130,9 +130,26 @@ func (c *Client) do(ctx context.Context, method, path, contentType string, body 
 const maxAnswer = 64 << 20
 
 func (c *Client) once(ctx context.Context, method, path, contentType string, body []byte, result any) error {
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.Server, "/")+path, bytes.NewReader(body))
+	resp, err := c.open(ctx, method, path, contentType, body)
 	if err != nil {
 		return err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("%s %s: reading the answer: %w", method, resp.Request.URL, err)
+	}
+	if err := json.Unmarshal(answer, result); err != nil {
+		return fmt.Errorf("%s %s: the answer is not the JSON expected: %w", method, resp.Request.URL, err)
+	}
+	return nil
+}
+
+// open sends a request and returns the answer if it is a success, with a body to be read and closed.
+func (c *Client) open(ctx context.Context, method, path, contentType string, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.Server, "/")+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
 	}
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
@@ -146,21 +163,15 @@ func (c *Client) once(ctx context.Context, method, path, contentType string, bod
 		client = http.DefaultClient
 	}
 	resp, err := client.Do(req)
-	if err != nil {
-		return err
+	if err != nil || resp.StatusCode == http.StatusOK {
+		return resp, err
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("%s %s: reading the answer: %w", method, req.URL, err)
+		return nil, fmt.Errorf("%s %s: reading the answer: %w", method, req.URL, err)
 	}
-	if resp.StatusCode != http.StatusOK {
-		return answerError(resp, answer)
-	}
-	if err := json.Unmarshal(answer, result); err != nil {
-		return fmt.Errorf("%s %s: the answer is not the JSON expected: %w", method, req.URL, err)
-	}
-	return nil
+	return nil, answerError(resp, answer)
 }
 
 func answerError(resp *http.Response, answer []byte) *Error {

@@ -25,16 +25,16 @@ const keptDir = "kept"
 
 var keptBucket = []byte("kept 1") // name -> Kept
 
-// Keep records a model under a name, in place of the one that had it, once save has written it into the folder that it is
-// given.
-func (s *Store) Keep(k Kept, save func(dir string) error) (Kept, error) {
-	k.Dir, k.Kept = strings.ToLower(rand.Text()[:idLength]), now()
-	if err := save(s.KeptDir(k)); err != nil {
+// Keep records a model of a project under a name, in place of the one that had it, once save has written it into the folder
+// that it is given and said of what kind it is.
+func (s *Store) Keep(name, project string, save func(dir string) (Kind, error)) (k Kept, err error) {
+	k = Kept{Name: name, Project: project, Dir: strings.ToLower(rand.Text()[:idLength]), Kept: now()}
+	if k.Kind, err = save(s.KeptDir(k)); err != nil {
 		os.RemoveAll(s.KeptDir(k))
 		return k, err
 	}
 	var old Kept
-	err := s.db.Update(func(b *bolt.Tx) (err error) {
+	err = s.db.Update(func(b *bolt.Tx) (err error) {
 		bucket := b.Bucket(keptBucket)
 		if old, err = get[Kept](bucket, []byte(k.Name)); err != nil && err != ErrNotFound {
 			return err

@@ -130,3 +130,16 @@ func (s *Store) Delete(id string) error {
 func (s *Store) path(id string, elem ...string) string {
 	return filepath.Join(append([]string{s.dir, id}, elem...)...)
 }
+
+// Rebase lets a project start from another model.
+func (s *Store) Rebase(id, base string) (p Project, err error) {
+	err = s.update(id, func(t *tx) error {
+		if t.project.Base != base {
+			t.project.Base = base
+			t.project.Revision++ // what was trained is out of date
+		}
+		p = t.project
+		return nil
+	})
+	return p, err
+}

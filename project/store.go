@@ -179,3 +179,6 @@ func all[T any](b *bolt.Bucket) (list []T, err error) {
 	})
 	return list, err
 }
+
+// FeatureDir is a folder in that of the store for features of pictures, which can be computed again.
+func (s *Store) FeatureDir() string { return filepath.Join(s.dir, "features") }

@@ -362,26 +362,26 @@ func TestJobKeepsItsPictures(t *testing.T) {
 func TestKeep(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Limits{})
-	save := func(content string) func(dir string) error {
-		return func(dir string) error {
+	save := func(content string) func(dir string) (Kind, error) {
+		return func(dir string) (Kind, error) {
 			if err := os.MkdirAll(dir, 0o700); err != nil {
-				return err
+				return "", err
 			}
-			return os.WriteFile(filepath.Join(dir, "model"), []byte(content), 0o600)
+			return Probe, os.WriteFile(filepath.Join(dir, "model"), []byte(content), 0o600)
 		}
 	}
 	for _, content := range []string{"first", "second"} {
-		must[Kept](t)(s.Keep(Kept{Name: "pets", Kind: Probe}, save(content)))
+		must[Kept](t)(s.Keep("pets", "Our pets", save(content)))
 	}
 	failed := errors.New("disk full")
-	if _, err := s.Keep(Kept{Name: "pets"}, func(dir string) error { save("third")(dir); return failed }); !errors.Is(err, failed) {
+	if _, err := s.Keep("pets", "", func(dir string) (Kind, error) { save("third")(dir); return "", failed }); !errors.Is(err, failed) {
 		t.Errorf("%v, want %v", err, failed)
 	}
 	s.Close()
 	os.MkdirAll(filepath.Join(dir, keptDir, strings.Repeat("b", idLength)), 0o700) // of a save that was cut short
 	s = open(t, dir, Limits{})
 	list := must[[]Kept](t)(s.KeptModels())
-	if len(list) != 1 || list[0].Name != "pets" {
+	if len(list) != 1 || list[0].Name != "pets" || list[0].Kind != Probe {
 		t.Fatalf("%+v", list)
 	}
 	if got := must[[]byte](t)(os.ReadFile(filepath.Join(s.KeptDir(list[0]), "model"))); string(got) != "second" {

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/bigtransfer/bit/imaging"
 )
@@ -42,3 +43,20 @@ func (s *Server) Decoding(ctx context.Context, file []byte, f func(imaging.Decod
 	defer func() { <-s.decoders }()
 	return f(decoder)
 }
+
+// Answer writes an answer in JSON. It is for routes that others add.
+func Answer(w http.ResponseWriter, v any) error {
+	writeJSON(w, http.StatusOK, v)
+	return nil
+}
+
+// CheckName returns an error if a model cannot have a name.
+func CheckName(name string) error {
+	if !nameOK(name) {
+		return failf(http.StatusUnprocessableEntity, "a model cannot be called %q: a name has letters, digits, '.', '_' and '-', and begins with no '.'", name)
+	}
+	return nil
+}
+
+// Routes lists what the server answers.
+func (s *Server) Routes() []Route { return slices.Clone(s.routes) }

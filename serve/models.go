@@ -111,8 +111,8 @@ func outputSize(c *bit.Classifier) (h, w int) {
 func (s *Server) Add(name string, c *bit.Classifier) error { return s.add(name, c, nil) }
 
 func (s *Server) add(name string, c *bit.Classifier, open func(context.Context) (*bit.Classifier, error)) error {
-	if !nameOK(name) {
-		return fmt.Errorf("a model cannot be called %q: a name has letters, digits, '.', '_' and '-', and begins with no '.'", name)
+	if err := CheckName(name); err != nil {
+		return err
 	}
 	i, err := s.instance(name, c)
 	if err != nil {

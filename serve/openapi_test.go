@@ -1,23 +1,17 @@
 package serve
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
-	"errors"
-	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers"
-	"github.com/getkin/kin-openapi/routers/legacy"
+
+	"github.com/bigtransfer/bit/internal/openapitest"
 )
 
 // document reads and checks the description of the interface.
@@ -33,68 +27,14 @@ var document = sync.OnceValues(func() (*openapi3.T, error) {
 	return doc, doc.Validate(context.Background())
 })
 
-// described puts a check round a handler: what it answers must be what the document says, and what it answers with success
-// must have been asked as the document says.
+// described puts a check by the document round a handler.
 func described(t testing.TB, h http.Handler) http.Handler {
 	t.Helper()
 	doc, err := document()
 	if err != nil {
 		t.Fatal(err)
 	}
-	router, err := legacy.NewRouter(doc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			t.Error(err)
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		rec := httptest.NewRecorder()
-		h.ServeHTTP(rec, r)
-		answer := rec.Body.Bytes()
-		for key, values := range rec.Header() {
-			w.Header()[key] = values
-		}
-		w.WriteHeader(rec.Code)
-		w.Write(answer)
-
-		asked := r.Clone(r.Context())
-		asked.Body = io.NopCloser(bytes.NewReader(body))
-		if err := conforms(router, asked, rec, answer); err != nil {
-			t.Errorf("%s %s, answered %d: %v", r.Method, r.URL.Path, rec.Code, err)
-		}
-	})
-}
-
-// conforms compares a request and its answer with the document.
-func conforms(router routers.Router, r *http.Request, rec *httptest.ResponseRecorder, answer []byte) error {
-	if r.Method == http.MethodOptions {
-		return nil // of browsers, about other routes
-	}
-	route, params, err := router.FindRoute(r)
-	if unknown, ok := errors.AsType[*routers.RouteError](err); ok {
-		if rec.Code != http.StatusNotFound && rec.Code != http.StatusMethodNotAllowed && rec.Code != http.StatusForbidden {
-			return fmt.Errorf("the document does not have it: %v", unknown)
-		}
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	// Bodies that are no JSON are of any bytes.
-	raw := r.Header.Get("Content-Type") != "application/json"
-	in := &openapi3filter.RequestValidationInput{Request: r, PathParams: params, Route: route,
-		Options: &openapi3filter.Options{ExcludeRequestBody: raw, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}}
-	if rec.Code < 400 {
-		if err := openapi3filter.ValidateRequest(r.Context(), in); err != nil {
-			return fmt.Errorf("the request is not as described: %w", err)
-		}
-	}
-	return openapi3filter.ValidateResponse(r.Context(), &openapi3filter.ResponseValidationInput{RequestValidationInput: in,
-		Status: rec.Code, Header: rec.Header(), Body: io.NopCloser(bytes.NewReader(answer)),
-		Options: &openapi3filter.Options{IncludeResponseStatus: true, ExcludeResponseBody: !strings.HasPrefix(rec.Header().Get("Content-Type"), "application/json")}})
+	return openapitest.Wrap(t, h, doc)
 }
 
 // The document has every route of the server, and the server every operation of the document.
@@ -104,12 +44,8 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var have, want []string
-	for path, item := range doc.Paths.Map() {
-		for method := range item.Operations() {
-			have = append(have, method+" "+path)
-		}
-	}
+	have := openapitest.Operations(doc)
+	var want []string
 	for _, r := range s.routes {
 		want = append(want, r.Method+" "+strings.TrimSuffix(r.Pattern, "{$}"))
 	}

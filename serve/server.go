@@ -3,6 +3,7 @@ package serve
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -83,6 +84,8 @@ type Server struct {
 	guard     *guard
 	mux       *http.ServeMux
 	routes    []Route
+	described [][]byte        // documents of routes that others add
+	document  json.RawMessage // with them; nil without
 	draining  atomic.Bool
 
 	mu     sync.RWMutex

@@ -80,16 +80,9 @@ func (a *app) export(ctx context.Context, ref, path string, o exportOptions, ask
 		return err
 	}
 	boundGarbage(m.Config())
-	p := m.Processor()
-	settings := onnx.Options{Input: input, Processor: p, External: o.external}
-	if !o.dynamicSize && fixedSize(p) {
-		settings.Height, settings.Width = inputSize(p)
-	}
-	if settings.Metadata, err = onnxMetadata(m.Classifier, input); err != nil {
+	settings := onnx.Options{Input: input, External: o.external}
+	if err := saveONNX(ctx, m, path, settings, o.dynamicSize); err != nil {
 		return err
-	}
-	if err := onnx.Save(ctx, path, m.Network(), settings); err != nil {
-		return fmt.Errorf("export %s: %w", path, err)
 	}
 	if !o.check {
 		return nil
@@ -104,6 +97,21 @@ func (a *app) export(ctx context.Context, ref, path string, o exportOptions, ask
 		return nil
 	}
 	return err
+}
+
+// saveONNX writes a model with its preparation and its metadata.
+func saveONNX(ctx context.Context, m *bit.Model, path string, o onnx.Options, dynamicSize bool) (err error) {
+	o.Processor = m.Processor()
+	if !dynamicSize && fixedSize(o.Processor) {
+		o.Height, o.Width = inputSize(o.Processor)
+	}
+	if o.Metadata, err = onnxMetadata(m.Classifier, o.Input); err != nil {
+		return err
+	}
+	if err := onnx.Save(ctx, path, m.Network(), o); err != nil {
+		return fmt.Errorf("export %s: %w", path, err)
+	}
+	return nil
 }
 
 // fixedSize reports whether prepared pictures are all of one size.

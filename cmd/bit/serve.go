@@ -42,6 +42,7 @@ type serveOptions struct {
 	allowHosts, allowOrigin []string
 	log                     string
 	profile                 bool
+	projects                string
 }
 
 // tokenVariable is the environment variable of the token that a server wants and that a client sends.
@@ -55,6 +56,9 @@ func (a *app) newServeCommand() *cobra.Command {
 		Long: `Answer requests for classes and features of pictures over HTTP: a picture as the body or
 as a form, the Hugging Face task image-classification, the Open Inference Protocol
 version 2. GET /openapi.json describes all there is, docs/SERVING.md how to run it.
+
+The page at / classifies pictures, and lets people teach models classes of their own.
+Pictures and models of the page are in the folder --projects.
 
 Only this machine can reach the server unless --addr says otherwise, which takes a token
 in the environment variable BIT_TOKEN or in a file (--token-file), or --without-token.
@@ -90,6 +94,7 @@ The log goes to standard error.`,
 	f.StringSliceVar(&o.allowOrigin, "allow-origin", nil, "pages of other origins that may use it, such as https://example.com")
 	f.StringVar(&o.log, "log", "text", "form of the log: text, json or none")
 	f.BoolVar(&o.profile, "profile", false, "serve Go's profiles at /debug/pprof/")
+	f.StringVar(&o.projects, "projects", "", "folder of what people teach on the page, or none (default bit/projects in the user's folder for data)")
 	return cmd
 }
 
@@ -108,6 +113,11 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
+	closePage, err := a.addPage(ctx, server, config.Log, o)
+	if err != nil {
+		return err
+	}
+	defer closePage()
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -116,7 +126,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 			server.ReloadAll(ctx)
 		}
 	}()
-	fmt.Fprintf(a.stderr, "bit: serving %s at http://%s\n", strings.Join(server.Names(), ", "), listener.Addr())
+	fmt.Fprintf(a.stderr, "bit: serving %s and a page at http://%s\n", strings.Join(server.Names(), ", "), listener.Addr())
 	return server.Serve(ctx, listener)
 }
 
