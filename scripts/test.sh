@@ -32,6 +32,9 @@ bench/install-peers.sh onnxruntime
 say "zip, to write archives as others do"
 command -v zip >/dev/null || { apt-get update -q && apt-get install -q -y zip; }
 
+say "a browser"
+scripts/install-browser.sh
+
 say "tests"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
