@@ -51,7 +51,7 @@ func OutOfSample(ctx context.Context, features []float32, labels, groups []int, 
 			continue
 		}
 		present := number(y) // a class may have all its pictures in the fold that is held out
-		head, err := probe.Fit(x, y, len(present), probe.Config{})
+		head, err := probe.Fit(x, y, len(present), probe.Config{MaxExamples: tuneExamples})
 		if err != nil {
 			return nil, err
 		}
@@ -64,6 +64,9 @@ func OutOfSample(ctx context.Context, features []float32, labels, groups []int, 
 	}
 	return p, nil
 }
+
+// tuneExamples is how many pictures each head chooses its penalty by; more change the choice little, and cost much.
+const tuneExamples = 1000
 
 // number replaces labels by their places in the list of those that occur, which it returns in order.
 func number(labels []int) []int {

@@ -5,6 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -12,6 +15,9 @@ import (
 	"github.com/bigtransfer/bit"
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/eval"
+	"github.com/bigtransfer/bit/internal/atomicfile"
+	"github.com/bigtransfer/bit/report"
+	"github.com/bigtransfer/bit/train"
 )
 
 type evaluateOptions struct {
@@ -20,6 +26,7 @@ type evaluateOptions struct {
 	split string
 	batch int
 	json  bool
+	page  string
 }
 
 func (a *app) newEvaluateCommand() *cobra.Command {
@@ -48,7 +55,8 @@ and "calibrated", "temperature", "unknown_rate" of a calibrated model. Of severa
 "mean_average_precision", "micro_precision", "micro_recall", "micro_f1", and
 "average_precision" in "classes".`,
 		Example: `  bit evaluate tiny-imagenet-200
-  bit evaluate --model my-model --split val my-photos`,
+  bit evaluate --model my-model --split val my-photos
+  bit evaluate --model my-model my-photos --report report.html`,
 		Args: wants(1, 1, "one DATA"),
 		RunE: a.runE(func(ctx context.Context, args []string) error { return a.evaluate(ctx, args[0], o) }),
 	}
@@ -57,6 +65,7 @@ and "calibrated", "temperature", "unknown_rate" of a calibrated model. Of severa
 	f.StringVar(&o.split, "split", "", "train, val or test (default test, else val, else everything)")
 	f.IntVar(&o.batch, "batch", 0, "pictures per pass of the network; changes the speed, not the scores (default 32)")
 	f.BoolVar(&o.json, "json", false, "print the scores as JSON")
+	f.StringVar(&o.page, "report", "", "HTML file to write a page to: confusions, calibration, the surest mistakes with pictures")
 	o.dataOptions.addFlags(cmd)
 	return cmd
 }
@@ -76,10 +85,33 @@ func (a *app) evaluate(ctx context.Context, dir string, o evaluateOptions) error
 	if err != nil {
 		return err
 	}
+	if o.page != "" {
+		page := report.Evaluation{
+			Model: m, Data: baseName(dir), Split: r.split, Metrics: r.Metrics, Source: r.ds, Examples: r.examples, History: a.historyOf(o.model),
+		}
+		if err := atomicfile.Replace(o.page, func(w io.Writer) error { return page.Write(ctx, atomicfile.Until(ctx, w)) }); err != nil {
+			return err
+		}
+		fmt.Fprintf(a.stderr, "wrote %s\n", o.page)
+	}
 	if o.json {
 		return json.NewEncoder(a.stdout).Encode(r.Metrics)
 	}
 	return a.printMetrics(r.split, r.Metrics)
+}
+
+// historyOf reads the course of the run that trained a model, if its folder has one.
+func (a *app) historyOf(ref string) train.History {
+	f, err := os.Open(filepath.Join(ref, train.HistoryFile))
+	if err != nil {
+		return train.History{} // most models have none
+	}
+	defer f.Close()
+	h, err := train.ReadHistory(f)
+	if err != nil {
+		fmt.Fprintf(a.stderr, "bit: warning: %s: %v\n", f.Name(), err)
+	}
+	return h
 }
 
 // measurement is what a split says about a model.
