@@ -63,6 +63,16 @@ func (s *Statistics) Add(x []float32, labels []int) error {
 	if err := check(x, labels, s.features, len(s.count)); err != nil {
 		return err
 	}
+	const block = 1024 // examples at a time, so that most of them are not copied at once
+	for d := s.features; len(labels) > 0; {
+		n := min(block, len(labels))
+		s.addBlock(x[:n*d], labels[:n])
+		x, labels = x[n*d:], labels[n:]
+	}
+	return nil
+}
+
+func (s *Statistics) addBlock(x []float32, labels []int) {
 	entries := make([]entry, len(labels))
 	for i, label := range labels {
 		entries[i] = newEntry(x[i*s.features:][:s.features], label)
@@ -75,7 +85,6 @@ func (s *Statistics) Add(x []float32, labels []int) error {
 		s.moments.add(x, labels)
 	}
 	s.examples.add(entries)
-	return nil
 }
 
 // sum changes over to sums of the examples so far.
