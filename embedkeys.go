@@ -84,7 +84,9 @@ func pictureKeys(ctx context.Context, src data.Source, examples []data.Example, 
 
 func pictureDigest(src data.Source, e data.Example) ([sha256.Size]byte, error) {
 	if d, ok := src.(data.Digester); ok {
-		return d.Digest(e)
+		if digest, err := d.Digest(e); !errors.Is(err, errors.ErrUnsupported) {
+			return digest, err
+		}
 	}
 	img, err := src.Image(e)
 	if _, broken := errors.AsType[*data.BrokenError](err); broken {

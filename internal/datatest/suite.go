@@ -53,6 +53,7 @@ func Run(t *testing.T, f Format) {
 		t.Run("pictures", f.pictures)
 		t.Run("together", f.together)
 		t.Run("owned", f.owned)
+		t.Run("digests", f.digests)
 		t.Run("broken", f.broken)
 		t.Run("gone", f.gone)
 		t.Run("cut", f.cut)
@@ -179,6 +180,37 @@ func (f Format) owned(t *testing.T) {
 	clear(first.Pix)
 	if again, err := d.Image(e); err != nil || digest(again) != want {
 		t.Errorf("%s: another picture after the first was cleared, error %v", e.Path, err)
+	}
+}
+
+// digests: a source that tells pictures apart without decoding them tells the same ones apart as their pixels do.
+func (f Format) digests(t *testing.T) {
+	d := f.mustOpen(t, f.Write(t, f.Sample, t.TempDir()))
+	src, ok := d.Source.(data.Digester)
+	if !ok {
+		return
+	}
+	of := map[[sha256.Size]byte][sha256.Size]byte{} // pixels by digest
+	for _, e := range shuffled(d) {
+		got, err := src.Digest(e)
+		if errors.Is(err, errors.ErrUnsupported) {
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", e.Path, err)
+		}
+		im, err := d.Image(e)
+		if err != nil {
+			t.Fatalf("%s: %v", e.Path, err)
+		}
+		pixels := digest(im)
+		if before, ok := of[got]; ok && before != pixels {
+			t.Errorf("%s has the digest of another picture", e.Path)
+		}
+		of[got] = pixels
+		if again, err := src.Digest(e); err != nil || again != got {
+			t.Errorf("%s has another digest the second time: %v", e.Path, err)
+		}
 	}
 }
 
