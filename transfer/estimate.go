@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/bigtransfer/bit/batch"
@@ -27,8 +28,9 @@ type Estimate struct {
 const (
 	probeMACs   = 1.5e11 // about a second on two cores of 2024
 	probeImages = 32
-	probeTime   = 3 * time.Second        // a first pass that took longer is not repeated
-	probeLeast  = 500 * time.Millisecond // what is timed is repeated for so long, so that a hiccup does not count
+	probeRounds = 5                      // at least, so that hiccups do not count
+	probeLeast  = 500 * time.Millisecond // rounds go on for
+	probeTime   = 3 * time.Second        // and not beyond
 )
 
 // Measure times a little of a run: the network forward and backward on a few images, and the preparation of some training
@@ -104,38 +106,42 @@ func measureNetwork(ctx context.Context, net *resnet.Network, classes int, p Pla
 	for i := range x {
 		x[i] = float32(i%255)/127 - 1 // a network of zeros is not slower, one of denormals would be
 	}
-	var first, whole, forward, folded time.Duration // sums, but for the first
-	rounds := 0
-	for round := 0; whole < probeLeast; round++ {
+	var whole, forward, folded []time.Duration
+	for begin, round := time.Now(), 0; len(whole) < probeRounds || time.Since(begin) < probeLeast; round++ {
 		if ctx.Err() != nil {
 			return networkCost{}, context.Cause(ctx)
 		}
-		begin := time.Now()
+		start := time.Now()
 		t.ZeroGrad()
 		if _, err := t.Forward(x, images, side, side); err != nil {
 			return networkCost{}, err
 		}
-		toLogits := time.Since(begin)
+		toLogits := time.Since(start)
 		t.Backward(dlogits)
+		took := time.Since(start)
+		if took > probeTime || len(whole) > 0 && time.Since(begin) > probeTime {
+			whole, folded, forward = append(whole, took), append(folded, toLogits), append(forward, toLogits)
+			break
+		}
 		if round == 0 { // which also plans and allocates
-			if first = time.Since(begin); first > probeTime {
-				return networkCost{image: first.Seconds() / float64(images), forward: toLogits.Seconds() / float64(images)}, nil
-			}
 			continue
 		}
-		whole += time.Since(begin)
-		folded += toLogits
 		again := time.Now()
 		if _, err := t.Forward(x, images, side, side); err != nil {
 			return networkCost{}, err
 		}
-		forward += time.Since(again)
-		rounds++
+		whole, folded, forward = append(whole, took), append(folded, toLogits), append(forward, time.Since(again))
 	}
 	// The optimiser reads and writes what ZeroGrad and folding do, about once more.
-	step := max(0, folded-forward)
-	timed := float64(rounds * images)
-	return networkCost{image: (whole - step).Seconds() / timed, forward: forward.Seconds() / timed, step: 2 * step.Seconds() / float64(rounds)}, nil
+	step := max(0, median(folded)-median(forward))
+	n := float64(images)
+	return networkCost{image: (median(whole) - step) / n, forward: median(forward) / n, step: 2 * step}, nil
+}
+
+// median returns the median in seconds: on a busy machine some rounds take many times as long as others.
+func median(times []time.Duration) float64 {
+	slices.Sort(times)
+	return times[len(times)/2].Seconds()
 }
 
 // pictureCost is in seconds for a picture, with all workers at work.
@@ -150,27 +156,28 @@ func measurePictures(ctx context.Context, ds *data.Dataset, p Plan, cfg Config) 
 	}
 	c := p.config(ds, cfg).Data
 	c.Examples, c.Sampling, c.MixupAlpha, c.Batch, c.MicroBatch = some, batch.Natural, 0, n, 0
-	c.Cache = batch.NewCache(n, 1<<40)
-	l, err := batch.NewTrainLoader(c)
-	if err != nil {
-		return pictureCost{}, err
-	}
-	defer l.Close()
-	var cost pictureCost
-	begin := time.Now()
-	rounds := 0
-	for round := 0; round < 2 || time.Since(begin) < probeLeast/2; round++ {
-		if _, err := l.Next(ctx); err != nil {
-			return cost, fmt.Errorf("timing the preparation of pictures: %w", err)
+	var cold, warm []time.Duration
+	for range 3 {
+		c.Cache = batch.NewCache(n, 1<<40)
+		l, err := batch.NewTrainLoader(c)
+		if err != nil {
+			return pictureCost{}, err
 		}
-		if round == 0 {
-			cost.cold = time.Since(begin).Seconds() / float64(n)
-			begin = time.Now()
-			continue
+		for i := range 4 {
+			begin := time.Now()
+			if _, err := l.Next(ctx); err != nil {
+				l.Close()
+				return pictureCost{}, fmt.Errorf("timing the preparation of pictures: %w", err)
+			}
+			if i == 0 {
+				cold = append(cold, time.Since(begin))
+			} else {
+				warm = append(warm, time.Since(begin))
+			}
 		}
-		rounds++
+		l.Close()
 	}
-	cost.warm = time.Since(begin).Seconds() / float64(rounds*n)
+	cost := pictureCost{cold: median(cold) / float64(n), warm: median(warm) / float64(n)}
 	cost.cold = max(cost.cold, cost.warm)
 	return cost, nil
 }

@@ -156,12 +156,11 @@ func (r *finetuneRun) estimate(ctx context.Context) (transfer.Estimate, *proposa
 		if err != nil {
 			return e, nil, err
 		}
-		lite, err := bit.MeasureFineTune(ctx, r.model, r.ds, plan, cfg)
-		if err != nil {
-			return e, nil, err
-		}
-		if lite.Total < e.Total*9/10 { // flags may have left nothing to gain
-			p.lite, p.plan, p.estimate = true, plan, lite
+		if plan.Batch < r.plan.Batch || plan.Crop < r.plan.Crop { // flags may have left nothing to gain
+			p.lite, p.plan = true, plan
+			if p.estimate, err = bit.MeasureFineTune(ctx, r.model, r.ds, plan, cfg); err != nil {
+				return e, nil, err
+			}
 		}
 	}
 	if p.estimate.Total > p.limit {
