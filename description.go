@@ -18,7 +18,7 @@ type Description struct {
 	config      resnet.Config
 	labels      []string           // nil if the classes have no names
 	processor   *imaging.Processor // never nil
-	ids         []string           // WordNet's, of labels that this program supplied
+	ids         []string           // WordNet's, of ImageNet's classes
 	headless    bool
 	warnings    []string
 	multiLabel  bool
@@ -52,6 +52,8 @@ func (o Opener) describe(ref string, file *weights.Model) (Description, error) {
 	}
 	if known := imagenet.Of(file.Config.Classes); known != nil && d.labels == nil {
 		d.labels, d.ids = known.Labels, known.IDs
+	} else if known != nil && known.Are(d.labels) {
+		d.ids = known.IDs
 	}
 	if d.processor == nil {
 		d.processor = imaging.Squash(DefaultResolution, imaging.Bilinear)
@@ -93,8 +95,8 @@ func (d *Description) Config() resnet.Config { return d.config }
 // must not change them.
 func (d *Description) Labels() []string { return d.labels }
 
-// WordNetIDs returns the WordNet ids of the classes, as in "n02123045", if the model's file did not name them and they
-// are taken to be ImageNet's; else nil. The caller must not change them.
+// WordNetIDs returns the WordNet ids of the classes, as in "n02123045", if they are ImageNet's, by the names that the model's
+// file gives them or, if it gives none, by their number; else nil. The caller must not change them.
 func (d *Description) WordNetIDs() []string { return d.ids }
 
 // Label returns the name of a class, "class 17" if it has none.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -26,6 +27,30 @@ func TestMatchClassesOfImageNet(t *testing.T) {
 	m, err := bit.OpenClassifier(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
+	}
+	// One that names them as transformers does, who has a few other names, takes such folders too; other classes do not.
+	labels := slices.Clone(m.Labels())
+	labels[134], labels[639] = "crane", "maillot, tank suit"
+	other := make([]string, len(labels))
+	for i := range other {
+		other[i] = fmt.Sprint("kind ", i)
+	}
+	for _, named := range []struct {
+		labels []string
+		want   bool
+	}{{labels, true}, {other, false}} {
+		dir := filepath.Join(t.TempDir(), "named")
+		if err := weights.SaveHF(t.Context(), dir, weights.FromNetwork(net, named.labels, nil), weights.F32, weights.Card{}); err != nil {
+			t.Fatal(err)
+		}
+		m, err := bit.OpenClassifier(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ds := &data.Dataset{Classes: []string{"n02123159", "n01440764"}, Test: []data.Example{{Path: "a.png", Label: 0}, {Path: "b.png", Label: 1}}}
+		if err := new(app).matchClasses(ds, m); (err == nil) != named.want || named.want && (ds.Test[0].Label != 282 || ds.Test[1].Label != 0) {
+			t.Errorf("classes like %q: %v, labels %+v", named.labels[0], err, ds.Test)
+		}
 	}
 	for _, c := range []struct {
 		classes []string

@@ -41,6 +41,21 @@ func Of(n int) *Classes {
 	return nil
 }
 
+// Are reports whether labels are the names of these classes, in this order. Lists of them spell a few otherwise, such as
+// the two cranes: transformers' is one.
+func (c *Classes) Are(labels []string) bool {
+	if len(labels) != len(c.Labels) {
+		return false
+	}
+	same := 0
+	for i, label := range labels {
+		if label == c.Labels[i] || label == c.IDs[i] {
+			same++
+		}
+	}
+	return same >= len(labels)*19/20
+}
+
 func read(packed string) *Classes {
 	r, err := gzip.NewReader(strings.NewReader(packed))
 	if err != nil {
