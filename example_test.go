@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/bigtransfer/bit"
+	"github.com/bigtransfer/bit/audit"
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/transfer"
@@ -105,6 +106,43 @@ func ExampleClassifier_Explain() {
 	// Output:
 	// tabby, tabby cat: 3.91 is the sum of the bias and 2 x 2 positions, 3.91
 	// drawn on 451 x 300 pixels
+}
+
+// What is wrong with a folder of pictures?
+func ExampleClassifier_Audit() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "audit")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	for i := range 4 {
+		save(filepath.Join(dir, "red", fmt.Sprint(i, ".png")), plain(color.NRGBA{uint8(255 - i), 0, 0, 255}))
+		save(filepath.Join(dir, "black", fmt.Sprint(i, ".png")), plain(color.NRGBA{uint8(i), 0, 0, 255}))
+	}
+	save(filepath.Join(dir, "red", "again.png"), plain(color.NRGBA{253, 0, 0, 255}))
+
+	m, err := bit.OpenClassifier(ctx, "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	ds, err := data.Open(dir)
+	if err != nil {
+		log.Fatal(err)
+	}
+	report, err := m.Audit(ctx, ds, bit.AuditOptions{Embed: bit.EmbedOptions{NoCache: true}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(report.Counts[audit.Dark], "dark pictures")
+	for _, f := range report.Findings {
+		if f.Kind == audit.Duplicate {
+			fmt.Println(f.SameAs, "and", f.Path, "are", f.Detail)
+		}
+	}
+	// Output:
+	// 4 dark pictures
+	// red/2.png and red/again.png are the same pixels
 }
 
 // Teach the model two colours, save it, and use what was saved.
