@@ -35,16 +35,33 @@ func isPackedTar(name string, head []byte) bool {
 
 // openZip lists the data set in a zip file.
 func (o Opener) openZip(path string) (*Dataset, error) {
+	index, err := openIndex(path, archive.Zip)
+	if err != nil {
+		return nil, err
+	}
+	return o.openArchive(index)
+}
+
+// openIndex opens an archive and reads what is in it.
+func openIndex(path string, index func(io.ReaderAt, int64) (*archive.FS, error)) (*archive.FS, error) {
 	f, size, err := openSized(path)
 	if err != nil {
 		return nil, err
 	}
-	index, err := archive.Zip(f, size)
+	files, err := index(f, size)
 	if err != nil {
 		f.Close()
+	}
+	return files, err
+}
+
+// indexTar reads what is in a tar file.
+func indexTar(r io.ReaderAt, size int64) (*archive.FS, error) {
+	members, left, err := archive.TarMembers(r, size)
+	if err != nil {
 		return nil, err
 	}
-	return o.openArchive(index)
+	return archive.NewFS(members, left)
 }
 
 // openTar lists the data set in a tar file.
@@ -63,9 +80,22 @@ func (o Opener) openTar(path string) (*Dataset, error) {
 // openPackedTar lists the data set in a tar file that is packed as a whole. Such a stream can only be read from its start,
 // so it is unpacked to a temporary file, and each opening takes as long as unpacking.
 func (o Opener) openPackedTar(path string) (*Dataset, error) {
-	in, err := os.Open(path)
+	f, size, err := unpackTar(path)
 	if err != nil {
 		return nil, err
+	}
+	d, err := o.openTarFile(path, f, size)
+	if err != nil {
+		f.Close()
+	}
+	return d, err
+}
+
+// unpackTar unpacks a tar file to a temporary one.
+func unpackTar(path string) (f *os.File, size int64, err error) {
+	in, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
 	}
 	defer in.Close()
 	buffered := bufio.NewReaderSize(in, 1<<20)
@@ -73,17 +103,10 @@ func (o Opener) openPackedTar(path string) (*Dataset, error) {
 	if head, _ := buffered.Peek(2); string(head) == "BZ" {
 		r = bzip2.NewReader(buffered)
 	} else if r, err = gzip.NewReader(buffered); err != nil {
-		return nil, streamError(err)
+		return nil, 0, streamError(err)
 	}
-	f, size, err := spool.File(r)
-	if err != nil {
-		return nil, streamError(err)
-	}
-	d, err := o.openTarFile(path, f, size)
-	if err != nil {
-		f.Close()
-	}
-	return d, err
+	f, size, err = spool.File(r)
+	return f, size, streamError(err)
 }
 
 // streamError says in words what the end of a packed stream means.

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"github.com/bigtransfer/bit/hub"
 )
 
 // Opener opens data sets with settings of its own. Its zero value is what [Open] uses.
@@ -23,6 +25,8 @@ type Opener struct {
 	// Split lists one split alone: "train", "val" or "test", or "eval" for the one that [Dataset.EvalSplit] gives. The
 	// classes are those of the data set, as far as they are known without the other splits. "" lists all.
 	Split string
+
+	Hub *hub.Client // brings data sets of a hub; nil for [hub.FromEnv]
 }
 
 // DefaultMaxSkipped is the share of a table's rows that may name a file that is missing, or have no label. More of them
@@ -52,6 +56,10 @@ const DefaultMaxSkipped = 0.1
 // a pattern such as train-{000000..000146}.tar. Labels that are numbers are names of classes themselves, unless a file
 // classes.txt, classnames.txt, labels.txt or label.labels.txt beside the shards names them, one a line.
 //
+// A path hf://datasets/org/name, with @revision or /path, is a data set of a hub, of which files are downloaded as they are
+// needed; if only a program can read it, what the hub has converted to Parquet. Its cache is that of Python's
+// huggingface_hub.
+//
 // Classes are sorted by directory name. Val and Test may lack classes of Train, not add any; without a training split
 // the classes are those of the other two. Class directories may be nested deeper. Pictures are recognised by extension;
 // other files, hidden ones and files outside a class directory are listed in Skipped.
@@ -76,19 +84,7 @@ func (o Opener) OpenContext(ctx context.Context, path string) (*Dataset, error) 
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	info, err := os.Stat(path)
-	pattern := err != nil && strings.Contains(path, "{")
-	if err != nil && !pattern {
-		return nil, fmt.Errorf("data set: %w", err)
-	}
-	var d *Dataset
-	if pattern {
-		d, err = o.openPattern(path)
-	} else if info.IsDir() {
-		d, err = o.openRoot(&lister{fsys: os.DirFS(path), dir: path, opener: o})
-	} else {
-		d, err = o.openFile(path)
-	}
+	d, err := o.openPath(ctx, path)
 	if err == nil {
 		err = d.keepSplit(o.Split)
 	}
@@ -96,6 +92,23 @@ func (o Opener) OpenContext(ctx context.Context, path string) (*Dataset, error) 
 		return nil, fmt.Errorf("data set %s: %w", path, err)
 	}
 	return d, nil
+}
+
+// openPath lists what a path names.
+func (o Opener) openPath(ctx context.Context, path string) (*Dataset, error) {
+	if isHub(path) {
+		return o.openHubDataset(ctx, path)
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil && strings.Contains(path, "{"):
+		return o.openPattern(path)
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return o.openRoot(&lister{fsys: os.DirFS(path), dir: path, opener: o})
+	}
+	return o.openFile(path)
 }
 
 // layout is a way to arrange a data set in a directory.

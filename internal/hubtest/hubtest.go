@@ -100,6 +100,14 @@ func (r *Repo) at(revision string) *Repo {
 	return nil
 }
 
+// SetBranch makes a revision mean a commit of its own, whose files are all small. It is for before r is published.
+func (r *Repo) SetBranch(revision string, at *Repo) {
+	if r.branches == nil {
+		r.branches = map[string]*Repo{}
+	}
+	r.branches[revision] = at
+}
+
 // New starts the servers.
 func New() *Server {
 	s := &Server{repos: map[string]*Repo{}, blobs: map[string][]byte{}, objects: map[string][]byte{}, uploads: map[string]map[int][]byte{}}
