@@ -17,6 +17,6 @@
 //
 // A [Classifier] and a [Model] may be used by any number of goroutines. They have one set of threads and buffers: pictures
 // are decoded and prepared on the calling goroutine, network passes wait for one another, and each uses all of the
-// model's threads. [Classifier.ClassifyFiles] does both at once. A picture's result has the same bits for any number of
+// model's threads. [Classifier.ClassifyPictures] does both at once. A picture's result has the same bits for any number of
 // threads, whatever other pictures share its pass, and whatever else the model does meanwhile.
 package bit

@@ -44,18 +44,20 @@ func ExampleClassifier_ClassifyFile() {
 	}
 }
 
-func ExampleClassifier_ClassifyFiles() {
-	m, err := bit.OpenClassifier(context.Background(), "")
+// A folder, a table, a zip file, a pattern, a data set of a hub: whatever pictures lie in, they are classified as a stream.
+func ExampleClassifier_ClassifyPictures() {
+	ctx := context.Background()
+	m, err := bit.OpenClassifier(ctx, "")
 	if err != nil {
 		log.Fatal(err)
 	}
-	files := []string{"examples/cat.jpg", "examples/no-such.jpg"}
-	for r := range m.ClassifyFiles(context.Background(), files, bit.FilesOptions{Top: 1}) {
+	pictures := data.Opener{}.Pictures(ctx, "examples/*.jpg", "examples/no-such.jpg")
+	for r := range m.ClassifyPictures(ctx, pictures, bit.ClassifyOptions{Top: 1}) {
 		if r.Err != nil {
-			fmt.Println(r.File, "could not be read")
+			fmt.Println(r.Name, "could not be read")
 			continue
 		}
-		fmt.Println(r.File, "has", len(r.Predictions), "prediction")
+		fmt.Println(r.Name, "has", len(r.Predictions), "prediction")
 	}
 	// Output:
 	// examples/cat.jpg has 1 prediction

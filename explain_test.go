@@ -143,7 +143,7 @@ func TestCalibratedScores(t *testing.T) {
 		if err := m.SetCalibration(calibrate.Calibration{Temperature: 2, Unknown: &unknown}); err != nil {
 			t.Fatal(err)
 		}
-		for r := range m.ClassifyFiles(t.Context(), []string{picture(t, "cat.png")}, FilesOptions{}) {
+		for r := range m.ClassifyPictures(t.Context(), filePictures([]string{picture(t, "cat.png")}), ClassifyOptions{}) {
 			if r.Err != nil || r.Unknown != above {
 				t.Errorf("threshold above the score is %v: unknown is %v, error %v", above, r.Unknown, r.Err)
 			}

@@ -340,7 +340,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	const workers = 4
 	alone := map[string][]Prediction{}
-	together := make([][]FileResult, workers) // with batches of 1, 2, …
+	together := make([][]Result, workers) // with batches of 1, 2, …
 	features := map[string][]float32{}
 	for _, f := range files {
 		img, err := imaging.DecodeFile(f)
@@ -357,13 +357,13 @@ func TestConcurrentUse(t *testing.T) {
 		features[f] = one[0]
 	}
 	for worker := range workers {
-		together[worker] = slices.Collect(tiny(t).ClassifyFiles(t.Context(), files, FilesOptions{Top: 3, Batch: 1 + worker}))
+		together[worker] = slices.Collect(tiny(t).ClassifyPictures(t.Context(), filePictures(files), ClassifyOptions{Top: 3, Batch: 1 + worker}))
 	}
-	check := func(r FileResult, want []Prediction) {
+	check := func(r Result, want []Prediction) {
 		if r.Err != nil {
 			t.Error(r.Err)
 		} else if !slices.Equal(r.Predictions, want) {
-			t.Errorf("%s in company: %v, alone: %v", r.File, r.Predictions, want)
+			t.Errorf("%s in company: %v, alone: %v", r.Name, r.Predictions, want)
 		}
 	}
 	var wg sync.WaitGroup
@@ -372,7 +372,7 @@ func TestConcurrentUse(t *testing.T) {
 			for i := range files {
 				f := files[(i+worker)%len(files)]
 				p, err := m.ClassifyFile(f, 3)
-				check(FileResult{File: f, Predictions: p, Err: err}, alone[f])
+				check(Result{Name: f, Predictions: p, Err: err}, alone[f])
 				img, err := imaging.DecodeFile(f)
 				if err != nil {
 					t.Error(err)
@@ -386,7 +386,7 @@ func TestConcurrentUse(t *testing.T) {
 		})
 		wg.Go(func() {
 			i := 0
-			for r := range m.ClassifyFiles(t.Context(), files, FilesOptions{Top: 3, Batch: 1 + worker}) {
+			for r := range m.ClassifyPictures(t.Context(), filePictures(files), ClassifyOptions{Top: 3, Batch: 1 + worker}) {
 				check(r, together[worker][i].Predictions)
 				i++
 			}

@@ -341,3 +341,32 @@ func readHead(file string) ([]byte, error) {
 	}
 	return head[:n], err
 }
+
+// PictureList is the source of listed pictures: an example's At is the index of its own.
+type PictureList []Picture
+
+// ListPictures returns the pictures of a stream, and examples of them without labels.
+func ListPictures(pictures iter.Seq[Picture]) (PictureList, []Example) {
+	var list PictureList
+	var examples []Example
+	for p := range pictures {
+		examples = append(examples, Example{Path: filepath.ToSlash(p.Name), At: int64(len(list)), Label: NoLabel})
+		list = append(list, p)
+	}
+	return list, examples
+}
+
+// Image is that of [Source].
+func (l PictureList) Image(e Example) (*imaging.Image, error) {
+	img, err := l[e.At].Image()
+	if err == nil {
+		return img, nil
+	}
+	if _, unread := errors.AsType[*fs.PathError](err); unread {
+		return nil, err
+	}
+	if text, named := strings.CutPrefix(err.Error(), l[e.At].Name+": "); named {
+		err = errors.New(text)
+	}
+	return nil, &BrokenError{err}
+}

@@ -78,15 +78,9 @@ func (a *app) addClass(ctx context.Context, ref, class string, paths []string, o
 		return fmt.Errorf("%s has no class %q to extend", ref, class)
 	}
 	start := time.Now()
-	var examples []data.Example
-	for _, f := range findImages(paths) {
-		if f.Err != nil {
-			return f.Err
-		}
-		examples = append(examples, data.Example{Path: f.File})
-	}
+	pictures, examples := data.ListPictures(data.Opener{}.Pictures(ctx, paths...))
 	line := &status{out: a.stderr}
-	tuned, r, err := m.AddExamples(ctx, class, data.Files{FS: diskFS{}}, examples, bit.ProbeOptions{
+	tuned, r, err := m.AddExamples(ctx, class, pictures, examples, bit.ProbeOptions{
 		Embed: o.embedFlags.options(o.threads, len(examples), "features", line),
 	})
 	line.clear()

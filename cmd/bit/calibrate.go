@@ -3,18 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bigtransfer/bit"
 	"github.com/bigtransfer/bit/calibrate"
 	"github.com/bigtransfer/bit/data"
-	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/weights"
 )
 
@@ -189,15 +185,8 @@ func (a *app) logitsOf(ctx context.Context, m *bit.Classifier, src data.Source, 
 }
 
 func (a *app) measureOthers(ctx context.Context, m *bit.Classifier, known []float32, u calibrate.Unknown, o calibrateOptions) (*othersResult, error) {
-	found := findImages([]string{o.others})
-	var examples []data.Example
-	for _, f := range found {
-		if f.Err != nil {
-			return nil, f.Err
-		}
-		examples = append(examples, data.Example{Path: f.File, Label: data.NoLabel})
-	}
-	out, err := a.logitsOf(ctx, m, pathSource{}, examples, "others", o)
+	pictures, examples := data.ListPictures(data.Opener{}.Pictures(ctx, o.others))
+	out, err := a.logitsOf(ctx, m, pictures, examples, "others", o)
 	if err != nil {
 		return nil, err
 	}
@@ -206,17 +195,6 @@ func (a *app) measureOthers(ctx context.Context, m *bit.Classifier, known []floa
 		Images: len(out.Index), FalseAccept: 1 - u.Rejected(out.Logits, classes),
 		AUROC: calibrate.AUROC(calibrate.ScoresOf(known, classes, u.Score), calibrate.ScoresOf(out.Logits, classes, u.Score)),
 	}, nil
-}
-
-// pathSource gives pictures by their paths on this machine, wherever they are.
-type pathSource struct{}
-
-func (pathSource) Image(e data.Example) (*imaging.Image, error) {
-	img, err := imaging.DecodeFile(e.Path)
-	if _, unread := errors.AsType[*fs.PathError](err); err == nil || unread {
-		return img, err
-	}
-	return nil, &data.BrokenError{Err: errors.New(strings.TrimPrefix(err.Error(), e.Path+": "))}
 }
 
 func (a *app) saveCalibration(ctx context.Context, m *bit.Model, ref string, k calibrate.Calibration, o calibrateOptions) error {

@@ -2,54 +2,69 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/mattn/go-runewidth"
 	"github.com/spf13/cobra"
 
 	"github.com/bigtransfer/bit"
 	"github.com/bigtransfer/bit/data"
+	"github.com/bigtransfer/bit/results"
 )
 
 type classifyOptions struct {
 	modelOptions
 	remoteOptions
-	top   int
-	batch int
-	json  bool
+	dataOptions
+	classifyInput
+	top      int
+	batch    int
+	json     bool
+	output   string
+	format   string
+	resume   bool
+	features bool
 }
 
 func (a *app) newClassifyCommand() *cobra.Command {
 	var o classifyOptions
 	cmd := &cobra.Command{
-		Use:   "classify IMAGE|FOLDER... [flags]",
+		Use:   "classify PICTURES... [flags]",
 		Short: "Say what pictures show",
 		Long: `Say what pictures show: the most likely classes of each, with their scores in per cent.
 
-Pictures are JPEG, PNG, GIF, BMP, TIFF or WebP files. Folders are searched for them, with
-all folders inside but not what links to folders lead to. A file that cannot be read is
+PICTURES are JPEG, PNG, GIF, BMP, TIFF or WebP files; folders, which are searched for them
+with all folders inside but not what links to folders lead to; patterns in quotes, as in
+'photos/**/*.jpg'; tables (.csv, .tsv, .jsonl) that name them; zip and tar files, Parquet
+files and whatever else is DATA of other commands; data sets of a hub, as in
+hf://datasets/org/name; or - for a picture on standard input. What cannot be read is
 reported, the rest go on, and the exit code is 1.
 
-With --json, each file is one line:
+With --json, each picture is one line:
   {"file":"…","predictions":[{"label":"…","index":0,"score":0.9},…]}
   {"file":"…","unknown":true,"predictions":[…]}
   {"file":"…","error":"…"}
 
 Scores are calibrated, and pictures that show none of the classes are called unknown, if
-bit calibrate has fitted the model for it.`,
+bit calibrate has fitted the model for it.
+
+OUTPUT is a file of JSON lines, CSV or Parquet by its name: .jsonl, .csv, .parquet. A run
+that was stopped, however, leaves what was done, and --resume does the rest. Any number
+of pictures takes the same memory.`,
 		Example: `  bit classify cat.jpg
   bit classify --model my-model --top 1 holiday/
   bit classify --json photos/ > labels.jsonl
+  bit classify photos.zip 'more/**/*.png' -o labels.csv
+  find /archive -name '*.jpg' | bit classify --files-from - -o labels.parquet --resume
+  bit classify hf://datasets/huggingface/cats-image
   bit classify --model BiT-M-R50x1-ILSVRC2012.npz cat.jpg
   bit classify --server http://127.0.0.1:8080 --model my-model holiday/`,
-		Args: wants(1, -1, "at least one IMAGE or FOLDER"),
+		Args: wants(0, -1, "PICTURES"),
 		RunE: a.runE(func(ctx context.Context, args []string) error { return a.classify(ctx, args, o) }),
 	}
 	o.modelOptions.addFlags(cmd)
@@ -57,188 +72,206 @@ bit calibrate has fitted the model for it.`,
 	f := cmd.Flags()
 	f.IntVar(&o.top, "top", 5, "classes to show for each picture")
 	f.IntVar(&o.batch, "batch", 0, "pictures per pass of the network; changes the speed, not the scores (default 16)")
-	f.BoolVar(&o.json, "json", false, "print one JSON object a line")
+	f.BoolVar(&o.json, "json", false, "print one JSON object a line; the same as --format jsonl")
+	f.StringVarP(&o.output, "output", "o", "", "file to write the results to, instead of showing them")
+	f.StringVar(&o.format, "format", "", "jsonl, csv or parquet (default by the name of the output file)")
+	f.BoolVar(&o.resume, "resume", false, "go on with the output file, if it is there: what is in it is not done again")
+	f.BoolVar(&o.features, "features", false, "add the features that the network's last layer sees; in JSON lines and Parquet")
+	o.classifyInput.addFlags(cmd)
+	o.dataOptions.addPictureFlags(cmd)
 	return cmd
 }
 
-func (a *app) classify(ctx context.Context, args []string, o classifyOptions) error {
-	if o.top < 1 {
+// check reports flags that make no sense.
+func (o *classifyOptions) check(args []string) error {
+	if o.json && o.format == "" {
+		o.format = results.JSONL
+	}
+	switch {
+	case len(args) == 0 && o.filesFrom == "":
+		return usagef("expected PICTURES or --files-from, found 0 arguments")
+	case o.top < 1:
 		return usagef("--top %d: want at least 1", o.top)
-	}
-	if o.batch < 0 {
+	case o.batch < 0:
 		return usagef("--batch %d: want at least 1", o.batch)
+	case o.json && o.format != results.JSONL:
+		return usagef("--json and --format %s: want one of them", o.format)
+	case !slices.Contains([]string{"", results.JSONL, results.CSV, results.Parquet}, o.format):
+		return usagef("--format %s: want jsonl, csv or parquet", o.format)
+	case o.output == "" && o.format == results.Parquet:
+		return usagef("--format parquet needs --output: the end of such a file says what is in it")
+	case o.output == "" && o.resume:
+		return usagef("--resume needs --output, the file to go on with")
+	case o.features && o.server != "":
+		return usagef("--features are not what a server gives: leave out --server")
+	case o.features && o.output == "" && o.format != results.JSONL:
+		return usagef("--features needs --json or --output")
 	}
-	classifyFiles, err := o.classifier(ctx, a)
+	return o.classifyInput.check(args)
+}
+
+func (a *app) classify(ctx context.Context, args []string, o classifyOptions) error {
+	if err := o.check(args); err != nil {
+		return err
+	}
+	classify, err := o.classifier(ctx, a)
 	if err != nil {
 		return err
 	}
-	found := findImages(args)
-	var files []string
-	for _, f := range found {
-		if f.Err == nil {
-			files = append(files, f.File)
-		}
-	}
-	show := a.classificationWriter(found, o.json)
 	line := &status{out: a.stderr}
-	progress := a.stderr.terminal && !a.stdout.terminal // else the results themselves show it
-	failed := false
-	next := 0 // of found
-	// passOver shows the failures that come before the next file.
-	passOver := func() error {
-		for ; next < len(found) && found[next].Err != nil; next++ {
-			failed = true
-			if err := show(found[next]); err != nil {
-				return err
-			}
-		}
-		return nil
+	opener, err := o.dataOptions.opener(line)
+	if err != nil {
+		return err
 	}
-	for r := range classifyFiles(files) {
-		if err := passOver(); err != nil {
+	pictures := o.classifyInput.pictures(ctx, a, opener, args)
+	if o.output == "" {
+		show, pictures, err := a.classificationWriter(pictures, o)
+		if err != nil {
 			return err
 		}
-		next++
-		failed = failed || r.Err != nil
-		if r.Err != nil {
+		return a.showResults(ctx, classify(pictures), show, line, 0, false)
+	}
+	file, err := o.openOutput()
+	if err != nil {
+		return err
+	}
+	if file.Len() > 0 {
+		fmt.Fprintf(a.stderr, "%s has %d results; going on\n", o.output, file.Len())
+	}
+	err = a.showResults(ctx, classify(file.Missing(pictures)), file.Write, line, file.Len(), true)
+	done := err == nil || errors.Is(err, errReported)
+	if closeErr := file.Close(done); closeErr != nil {
+		return closeErr
+	}
+	if !done && ctx.Err() != nil {
+		fmt.Fprintf(a.stderr, "To go on:\n  %s\n", a.resumeCommand())
+	}
+	return err
+}
+
+// openOutput opens the output file.
+func (o *classifyOptions) openOutput() (*results.File, error) {
+	file, err := results.Open(o.output, results.Options{Format: o.format, Top: o.top, Features: o.features, Resume: o.resume})
+	if exists, ok := errors.AsType[*results.ExistsError](err); ok {
+		return nil, fmt.Errorf("%w: add --resume to go on with it, or name another file", exists)
+	}
+	return file, err
+}
+
+// showResults shows results as they come, and how many there were. The error is errReported if some failed.
+func (a *app) showResults(ctx context.Context, all iter.Seq[bit.Result], show func(bit.Result) error, line *status, n int, toFile bool) error {
+	progress := a.stderr.terminal && !a.stdout.terminal // else the results themselves show it
+	failed, start, before := 0, time.Now(), n
+	for r := range all {
+		if n++; r.Err != nil {
+			failed++
 			line.clear()
+			if toFile && failed <= 10 {
+				fmt.Fprintf(a.stderr, "bit: %v\n", r.Err)
+			}
 		}
 		if err := show(r); err != nil {
 			return err
 		}
 		if progress && line.due() {
-			line.show(fmt.Sprintf("%d/%d files", next, len(found)))
+			line.show(fmt.Sprintf("%d pictures  %.0f a second", n, float64(n-before)/time.Since(start).Seconds()))
 		}
 	}
 	line.clear()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := passOver(); err != nil {
-		return err
+	if failed > 0 && toFile {
+		fmt.Fprintf(a.stderr, "bit: %d of %d pictures could not be classified\n", failed, n-before)
 	}
-	if failed {
+	if failed > 0 {
 		return errReported
 	}
 	return nil
 }
 
-// classifier returns what classifies files: a model here, or a server.
-func (o *classifyOptions) classifier(ctx context.Context, a *app) (func(files []string) iter.Seq[bit.FileResult], error) {
+// classifier returns what classifies pictures: a model here, or a server.
+func (o *classifyOptions) classifier(ctx context.Context, a *app) (func(iter.Seq[data.Picture]) iter.Seq[bit.Result], error) {
 	if o.server != "" {
 		c, request, err := o.remoteOptions.client(ctx, o.model)
 		request.Top = o.top
-		return func(files []string) iter.Seq[bit.FileResult] { return classifyRemotely(ctx, c, request, files) }, err
+		return func(pictures iter.Seq[data.Picture]) iter.Seq[bit.Result] {
+			return classifyRemotely(ctx, c, request, pictures)
+		}, err
 	}
-	m, err := o.open(ctx, a)
-	return func(files []string) iter.Seq[bit.FileResult] {
-		return m.ClassifyFiles(ctx, files, bit.FilesOptions{Top: o.top, Batch: o.batch, Workers: o.threads})
+	m, err := o.modelOptions.open(ctx, a)
+	return func(pictures iter.Seq[data.Picture]) iter.Seq[bit.Result] {
+		return m.ClassifyPictures(ctx, pictures, bit.ClassifyOptions{Top: o.top, Features: o.features, Batch: o.batch, Workers: o.threads})
 	}, err
 }
 
-// findImages lists the files to classify: arguments as they are, and the pictures inside folders in lexical order, by
-// their extension. Links to files are followed, and an argument that is one to a folder. Pipes and devices count only
-// where they are named themselves, since reading one may never end. What cannot be looked at is in the list with its
-// error.
-func findImages(args []string) []bit.FileResult {
-	var found []bit.FileResult
-	for _, arg := range args {
-		info, err := os.Stat(arg)
-		if err != nil || !info.IsDir() {
-			found = append(found, bit.FileResult{File: arg, Err: err})
-			continue
-		}
-		before := len(found)
-		root := arg
-		if !os.IsPathSeparator(root[len(root)-1]) {
-			root += string(filepath.Separator) // else WalkDir does not look into a link
-		}
-		filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			switch {
-			case err != nil:
-				found = append(found, bit.FileResult{File: path, Err: err})
-			case path != root && strings.HasPrefix(d.Name(), "."):
-				if d.IsDir() {
-					return filepath.SkipDir
-				}
-			case data.IsImageName(d.Name()) && mayBeFile(path, d):
-				found = append(found, bit.FileResult{File: path})
-			}
-			return nil
-		})
-		if len(found) == before {
-			found = append(found, bit.FileResult{File: arg, Err: fmt.Errorf("%s: %w", arg, data.ErrNoImages)})
-		}
-	}
-	return found
-}
-
-// mayBeFile reports whether an entry of a folder is a file, or a link to one or to nowhere, which is to be reported.
-func mayBeFile(path string, d fs.DirEntry) bool {
-	mode := d.Type()
-	if mode&fs.ModeSymlink != 0 {
-		info, err := os.Stat(path)
-		return err != nil || info.Mode().IsRegular()
-	}
-	return mode.IsRegular()
-}
-
-// classificationWriter returns the function that shows one result: as JSON, as bars in a terminal, or as a line for
-// each class in a pipe.
-func (a *app) classificationWriter(files []bit.FileResult, asJSON bool) func(bit.FileResult) error {
-	if asJSON {
-		return a.writeJSON
+// classificationWriter returns the function that shows one result: in a format, as bars in a terminal, or as a line for
+// each class in a pipe. The pictures are those that it gets.
+func (a *app) classificationWriter(pictures iter.Seq[data.Picture], o classifyOptions) (func(bit.Result) error, iter.Seq[data.Picture], error) {
+	if o.format != "" {
+		show, err := results.NewWriter(a.stdout, results.Options{Format: o.format, Top: o.top})
+		return show, pictures, err
 	}
 	write := a.writeBars
 	if !a.stdout.terminal {
 		column := 0
-		for _, f := range files {
-			column = max(column, runewidth.StringWidth(f.File))
+		first, all := ahead(pictures, 1000)
+		for _, p := range first {
+			column = max(column, runewidth.StringWidth(p.Name))
 		}
-		write = func(r bit.FileResult) error { return a.writeLines(r, column) }
+		pictures = all
+		write = func(r bit.Result) error {
+			column = max(column, runewidth.StringWidth(r.Name))
+			return a.writeLines(r, column)
+		}
 	}
-	return func(r bit.FileResult) error {
+	return func(r bit.Result) error {
 		if r.Err != nil {
 			_, err := fmt.Fprintf(a.stderr, "bit: %v\n", r.Err)
 			return err
 		}
 		return write(r)
-	}
+	}, pictures, nil
 }
 
-// writeJSON writes a line of JSON. The error does not repeat the file's name.
-func (a *app) writeJSON(r bit.FileResult) error {
-	e := json.NewEncoder(a.stdout)
-	e.SetEscapeHTML(false)
-	if r.Err != nil {
-		message := strings.TrimPrefix(r.Err.Error(), r.File+": ")
-		if pathError, ok := errors.AsType[*fs.PathError](r.Err); ok && pathError.Path == r.File {
-			message = pathError.Err.Error()
+// ahead returns the first pictures of a stream, n at most, and a stream of all of them, which is for one use.
+func ahead(pictures iter.Seq[data.Picture], n int) ([]data.Picture, iter.Seq[data.Picture]) {
+	next, stop := iter.Pull(pictures)
+	var first []data.Picture
+	for len(first) < n {
+		p, ok := next()
+		if !ok {
+			break
 		}
-		return e.Encode(struct {
-			File  string `json:"file"`
-			Error string `json:"error"`
-		}{r.File, message})
+		first = append(first, p)
 	}
-	return e.Encode(struct {
-		File        string           `json:"file"`
-		Unknown     bool             `json:"unknown,omitempty"`
-		Predictions []bit.Prediction `json:"predictions"`
-	}{r.File, r.Unknown, r.Predictions})
+	return first, func(yield func(data.Picture) bool) {
+		defer stop()
+		for _, p := range first {
+			if !yield(p) {
+				return
+			}
+		}
+		for p, ok := next(); ok; p, ok = next() {
+			if !yield(p) {
+				return
+			}
+		}
+	}
 }
 
 // unknownText stands where a label would, for a picture that shows none of the classes.
 const unknownText = "unknown: none of the classes"
 
 // writeLines writes "file  81.20 %  label" for each class, in columns.
-func (a *app) writeLines(r bit.FileResult, column int) error {
+func (a *app) writeLines(r bit.Result, column int) error {
 	if r.Unknown {
-		if _, err := fmt.Fprintf(a.stdout, "%s  %8s  %s\n", runewidth.FillRight(r.File, column), "", unknownText); err != nil {
+		if _, err := fmt.Fprintf(a.stdout, "%s  %8s  %s\n", runewidth.FillRight(r.Name, column), "", unknownText); err != nil {
 			return err
 		}
 	}
 	for _, p := range r.Predictions {
-		if _, err := fmt.Fprintf(a.stdout, "%s  %6.2f %%  %s\n", runewidth.FillRight(r.File, column), 100*p.Score, p.Label); err != nil {
+		if _, err := fmt.Fprintf(a.stdout, "%s  %6.2f %%  %s\n", runewidth.FillRight(r.Name, column), 100*p.Score, p.Label); err != nil {
 			return err
 		}
 	}
@@ -253,7 +286,7 @@ const (
 
 // writeBars writes the file and below it label, bar and score of each class, within the terminal's width. Labels get
 // what they need, up to half of it.
-func (a *app) writeBars(r bit.FileResult) error {
+func (a *app) writeBars(r bit.Result) error {
 	width := a.stdout.width()
 	label := 0
 	for _, p := range r.Predictions {
@@ -266,7 +299,7 @@ func (a *app) writeBars(r bit.FileResult) error {
 		bold, tint, plain = "\x1b[1m", "\x1b[36m", "\x1b[0m"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s%s%s\n", bold, r.File, plain)
+	fmt.Fprintf(&b, "%s%s%s\n", bold, r.Name, plain)
 	if r.Unknown {
 		fmt.Fprintf(&b, "%s%s\n", strings.Repeat(" ", indent), unknownText)
 	}

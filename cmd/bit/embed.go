@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +19,7 @@ import (
 type embedOptions struct {
 	modelOptions
 	embedFlags
+	dataOptions
 	output string
 	split  string
 }
@@ -52,6 +52,7 @@ Features are kept on disk by the content of the pictures, as with "bit probe".`,
 	f.StringVar(&o.split, "split", "", "of a data set: train, val or test (default all)")
 	o.modelOptions.addFlags(cmd)
 	o.embedFlags.addFlags(cmd)
+	o.dataOptions.addFlags(cmd)
 	if err := cmd.MarkFlagRequired("output"); err != nil {
 		panic(err)
 	}
@@ -74,11 +75,11 @@ func (a *app) embed(ctx context.Context, args []string, o embedOptions) error {
 	if info, err := os.Stat(filepath.Dir(o.output)); err != nil || !info.IsDir() { // now rather than after an hour
 		return fmt.Errorf("--output %s: no folder %s", o.output, filepath.Dir(o.output))
 	}
-	m, err := o.open(ctx, a)
+	m, err := o.modelOptions.open(ctx, a)
 	if err != nil {
 		return err
 	}
-	src, parts, classes, err := a.toEmbed(args, o.split)
+	src, parts, classes, err := a.toEmbed(ctx, args, o)
 	if err != nil {
 		return err
 	}
@@ -124,14 +125,14 @@ func (a *app) embed(ctx context.Context, args []string, o embedOptions) error {
 }
 
 // toEmbed returns the examples of a data set, if the only argument is one, else those of the pictures that are named.
-func (a *app) toEmbed(args []string, split string) (data.Source, []embedPart, []string, error) {
+func (a *app) toEmbed(ctx context.Context, args []string, o embedOptions) (data.Source, []embedPart, []string, error) {
 	if len(args) == 1 && !isPicture(args[0]) {
-		ds, err := data.Open(args[0])
+		ds, err := o.dataOptions.open(ctx, a, args[0], o.split)
 		if err == nil {
 			a.reportSkipped(ds.Skipped)
 			all := []embedPart{{"train", ds.Train}, {"val", ds.Val}, {"test", ds.Test}}
-			if split != "" {
-				name, examples, err := chooseSplit(ds, split)
+			if o.split != "" {
+				name, examples, err := chooseSplit(ds, o.split)
 				if err != nil {
 					return nil, nil, nil, fmt.Errorf("%s: %w", args[0], err)
 				}
@@ -139,21 +140,19 @@ func (a *app) toEmbed(args []string, split string) (data.Source, []embedPart, []
 			}
 			return ds.Source, all, ds.Classes, nil
 		}
-		if !errors.Is(err, data.ErrNoImages) || split != "" {
+		if !errors.Is(err, data.ErrNoImages) || o.split != "" {
 			return nil, nil, nil, err
 		}
 	}
-	if split != "" {
+	if o.split != "" {
 		return nil, nil, nil, usagef("--split is for a data set")
 	}
-	var examples []data.Example
-	for _, f := range findImages(args) {
-		if f.Err != nil {
-			return nil, nil, nil, f.Err
-		}
-		examples = append(examples, data.Example{Path: f.File, Label: data.NoLabel})
+	opener, err := o.dataOptions.opener(&status{out: a.stderr})
+	if err != nil {
+		return nil, nil, nil, err
 	}
-	return data.Files{FS: diskFS{}}, []embedPart{{"", examples}}, nil, nil
+	pictures, examples := data.ListPictures(opener.Pictures(ctx, args...))
+	return pictures, []embedPart{{"", examples}}, nil, nil
 }
 
 // isPicture reports whether a path is a file that has a picture's name.
@@ -161,9 +160,3 @@ func isPicture(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && !info.IsDir() && data.IsImageName(path)
 }
-
-// diskFS opens files by the paths of the operating system, relative or not, which os.DirFS does not.
-type diskFS struct{}
-
-// Open is that of [fs.FS].
-func (diskFS) Open(name string) (fs.File, error) { return os.Open(name) }

@@ -26,6 +26,7 @@ import (
 type fewshotOptions struct {
 	modelOptions
 	embedFlags
+	dataOptions
 	output       string
 	methods      []string
 	shots        []int
@@ -82,6 +83,7 @@ other shots, seeds and methods can be added. --plot draws a .png, .svg or .pdf.`
 	f.IntVar(&o.resize, "resize", 0, "side of training images before the random crop (default by --crop)")
 	f.IntVar(&o.judge, "judge", 0, "judge finetune and scratch on at most this many pictures, evenly spread (default all)")
 	o.embedFlags.addFlags(cmd)
+	o.dataOptions.addFlags(cmd)
 	return cmd
 }
 
@@ -167,7 +169,7 @@ func (a *app) fewshot(ctx context.Context, dir string, o fewshotOptions) error {
 	if err != nil {
 		return err
 	}
-	ds, err := data.Open(dir)
+	ds, err := o.dataOptions.open(ctx, a, dir, "")
 	if err != nil {
 		return err
 	}

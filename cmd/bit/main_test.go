@@ -115,6 +115,13 @@ func startHub(ts *testscript.TestScript, neg bool, args []string) {
 			Tags: []string{"transformers", "bit"}, Downloads: downloads,
 		})
 	}
+	images := filepath.Join(ts.Getenv("GOLDEN"), "images")
+	s.AddDataset("org/pictures", &hubtest.Repo{
+		Commit: "fedcba9876543210fedcba9876543210fedcba98", Revisions: []string{"main"}, Files: map[string][]byte{
+			"README.md": nil, "test/cat/1.png": []byte(ts.ReadFile(filepath.Join(images, "cat.png"))),
+			"test/coffee/2.png": []byte(ts.ReadFile(filepath.Join(images, "coffee.png"))),
+		},
+	})
 	s.AddObject("BiT-M-R50x1.npz", []byte(ts.ReadFile(filepath.Join(ts.Getenv("GOLDEN"), "official-tiny", "weights.npz"))))
 	if len(args) == 1 {
 		s.SetToken(args[0])

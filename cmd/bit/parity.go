@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bigtransfer/bit"
+	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/examples"
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/internal/float64net"
@@ -57,30 +58,24 @@ func (a *app) parity(ctx context.Context, m *bit.Classifier, net *resnet.Network
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	pictures := findImages(o.images)
+	pictures := data.Opener{}.Pictures(ctx, o.images...)
 	if len(o.images) == 0 {
-		pictures = []bit.FileResult{{}} // the example
+		example := func() (*imaging.Image, error) { return imaging.Decode(examples.Cat) }
+		pictures = slices.Values([]data.Picture{{Name: "the example", Image: example}})
 	}
 	session, err := onnxruntime.Open(ctx, path, threads)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	defer session.Close()
-	failed := 0
-	for _, f := range pictures {
+	failed, n := 0, 0
+	for p := range pictures {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if f.Err != nil {
-			return f.Err
-		}
-		name, im, err := "the example", (*imaging.Image)(nil), error(nil)
-		if f.File == "" {
-			im, err = imaging.Decode(examples.Cat)
-		} else {
-			name = filepath.Base(f.File)
-			im, err = imaging.DecodeFile(f.File)
-		}
+		n++
+		name := filepath.Base(p.Name)
+		im, err := p.Image()
 		if err != nil {
 			return err
 		}
@@ -102,10 +97,10 @@ func (a *app) parity(ctx context.Context, m *bit.Classifier, net *resnet.Network
 	}
 	switch {
 	case failed > 0 && o.float64:
-		return fmt.Errorf("%s: %d of %d pictures deviate from float64 by more than %v of the largest logit, and by more than here", path, failed, len(pictures), o.tolerance)
+		return fmt.Errorf("%s: %d of %d pictures deviate from float64 by more than %v of the largest logit, and by more than here", path, failed, n, o.tolerance)
 	case failed > 0:
 		return fmt.Errorf("%s: %d of %d pictures deviate by more than %v of the largest logit; in deep networks that can be rounding, which --float64 tells from a mistake",
-			path, failed, len(pictures), o.tolerance)
+			path, failed, n, o.tolerance)
 	}
 	fmt.Fprintf(a.stderr, "checked in ONNX Runtime %s\n", session.Version)
 	return nil

@@ -56,6 +56,7 @@ func (o *embedFlags) check() error {
 type probeOptions struct {
 	modelOptions
 	embedFlags
+	dataOptions
 	output           string
 	lambda           float64
 	neighbours       int
@@ -101,6 +102,7 @@ and, if there is a split to judge on, split, top1, top5, loss, images and neighb
 	f.IntVar(&o.examplesPerClass, "examples-per-class", 0, "learn from this many pictures of each class, drawn by --seed (default all)")
 	f.Uint64Var(&o.seed, "seed", 0, "seed of the draw")
 	o.embedFlags.addFlags(cmd)
+	o.dataOptions.addFlags(cmd)
 	f.BoolVar(&o.json, "json", false, "print the outcome as JSON")
 	return cmd
 }
@@ -124,7 +126,7 @@ func (a *app) probe(ctx context.Context, dir string, o probeOptions) error {
 		return err
 	}
 	start := time.Now()
-	ds, err := data.Open(dir)
+	ds, err := o.dataOptions.open(ctx, a, dir, "")
 	if err != nil {
 		return err
 	}

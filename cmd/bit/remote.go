@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"image/png"
 	"iter"
 	"math"
 	"net/url"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/bigtransfer/bit"
 	"github.com/bigtransfer/bit/api"
+	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
 )
 
@@ -68,23 +71,23 @@ func (o *remoteOptions) client(ctx context.Context, model string) (*api.Client, 
 	return nil, api.Options{}, fmt.Errorf("%s has no model %q, expected one of %q", o.server, model, names)
 }
 
-// classifyRemotely is [bit.Classifier.ClassifyFiles] by a server, with several requests under way at a time.
-func classifyRemotely(ctx context.Context, c *api.Client, o api.Options, files []string) iter.Seq[bit.FileResult] {
-	return func(yield func(bit.FileResult) bool) {
+// classifyRemotely is [bit.Classifier.ClassifyPictures] by a server, with several requests under way at a time.
+func classifyRemotely(ctx context.Context, c *api.Client, o api.Options, pictures iter.Seq[data.Picture]) iter.Seq[bit.Result] {
+	return func(yield func(bit.Result) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		ahead := 4 * runtime.GOMAXPROCS(0)
-		results := make(chan chan bit.FileResult, ahead)
+		results := make(chan chan bit.Result, ahead)
 		go func() {
 			defer close(results)
-			for _, file := range files {
-				result := make(chan bit.FileResult, 1)
+			for p := range pictures {
+				result := make(chan bit.Result, 1)
 				select {
 				case results <- result:
 				case <-ctx.Done():
 					return
 				}
-				go func() { result <- classifyOneRemotely(ctx, c, o, file) }()
+				go func() { result <- classifyOneRemotely(ctx, c, o, p) }()
 			}
 		}()
 		for result := range results {
@@ -95,16 +98,16 @@ func classifyRemotely(ctx context.Context, c *api.Client, o api.Options, files [
 	}
 }
 
-func classifyOneRemotely(ctx context.Context, c *api.Client, o api.Options, file string) bit.FileResult {
-	r := bit.FileResult{File: file}
-	picture, err := os.ReadFile(file)
+func classifyOneRemotely(ctx context.Context, c *api.Client, o api.Options, p data.Picture) bit.Result {
+	r := bit.Result{Name: p.Name}
+	picture, err := pictureBytes(p)
 	if err != nil {
 		r.Err = err
 		return r
 	}
 	got, err := c.Classify(ctx, picture, o)
 	if err != nil {
-		r.Err = fmt.Errorf("%s: %w", file, err)
+		r.Err = fmt.Errorf("%s: %w", p.Name, err)
 		return r
 	}
 	r.Unknown = got.Results[0].Unknown
@@ -112,6 +115,20 @@ func classifyOneRemotely(ctx context.Context, c *api.Client, o api.Options, file
 		r.Predictions = append(r.Predictions, bit.Prediction(p))
 	}
 	return r
+}
+
+// pictureBytes returns a picture as a file: as it is, or if it is none, as PNG.
+func pictureBytes(p data.Picture) ([]byte, error) {
+	if p.File != "" {
+		return os.ReadFile(p.File)
+	}
+	img, err := p.Image()
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	err = png.Encode(&b, img)
+	return b.Bytes(), err
 }
 
 // explainRemotely is [bit.Classifier.Explain] by a server, of a picture file.

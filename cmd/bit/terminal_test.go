@@ -40,7 +40,7 @@ func TestBars(t *testing.T) {
 	t.Setenv("NO_COLOR", "1")
 	out, text := screen()
 	a := &app{stdout: out}
-	r := bit.FileResult{File: "cat.jpg", Predictions: []bit.Prediction{
+	r := bit.Result{Name: "cat.jpg", Predictions: []bit.Prediction{
 		{Label: "tabby", Index: 1, Score: 0.5},
 		{Label: strings.Repeat("長い名前", 20), Index: 2, Score: 0.25},
 		{Label: "", Index: 3, Score: 1},

@@ -6,13 +6,26 @@ import (
 	"fmt"
 	"image/color"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
+	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/imaging"
 )
+
+// filePictures is the stream of pictures in files.
+func filePictures(files []string) iter.Seq[data.Picture] {
+	return func(yield func(data.Picture) bool) {
+		for _, f := range files {
+			if !yield(data.FilePicture(f)) {
+				return
+			}
+		}
+	}
+}
 
 // manyFiles writes n pictures of three sizes, with a broken and a missing one in between, and returns their paths.
 func manyFiles(t *testing.T, n int) []string {
@@ -35,7 +48,7 @@ func manyFiles(t *testing.T, n int) []string {
 	return files
 }
 
-func TestClassifyFiles(t *testing.T) {
+func TestClassifyPictures(t *testing.T) {
 	files := manyFiles(t, 25)
 	m := tiny(t)
 	// Pictures keep their size with this one, so that inputs of several sizes follow each other.
@@ -47,12 +60,12 @@ func TestClassifyFiles(t *testing.T) {
 			p, _ := m.ClassifyFile(f, 2)
 			want = append(want, p)
 		}
-		for _, o := range []FilesOptions{{}, {Batch: 1, Workers: 1}, {Batch: 4, Workers: 3}, {Batch: 100, Workers: 8}} {
+		for _, o := range []ClassifyOptions{{}, {Batch: 1, Workers: 1}, {Batch: 4, Workers: 3}, {Batch: 100, Workers: 8}} {
 			o.Top = 2
 			i := 0
-			for r := range m.ClassifyFiles(t.Context(), files, o) {
-				if r.File != files[i] || !slices.Equal(r.Predictions, want[i]) {
-					t.Fatalf("%+v: result %d is %s %v, want %s %v", o, i, r.File, r.Predictions, files[i], want[i])
+			for r := range m.ClassifyPictures(t.Context(), filePictures(files), o) {
+				if r.Name != files[i] || !slices.Equal(r.Predictions, want[i]) {
+					t.Fatalf("%+v: result %d is %s %v, want %s %v", o, i, r.Name, r.Predictions, files[i], want[i])
 				}
 				switch {
 				case i%7 == 3 && !errors.Is(r.Err, imaging.ErrTruncated) && !errors.Is(r.Err, imaging.ErrCorrupt):
@@ -71,14 +84,33 @@ func TestClassifyFiles(t *testing.T) {
 	}
 }
 
-func TestClassifyFilesStops(t *testing.T) {
+// Features come with the classes, and are those of the picture alone.
+func TestClassifyPicturesFeatures(t *testing.T) {
+	m := tiny(t)
+	files := manyFiles(t, 20)
+	for r := range m.ClassifyPictures(t.Context(), filePictures(files), ClassifyOptions{Top: 1, Features: true, Batch: 3}) {
+		if r.Err != nil {
+			continue
+		}
+		img, err := imaging.DecodeFile(r.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := m.Features(t.Context(), img)
+		if err != nil || !slices.Equal(r.Features, want[0]) || len(r.Predictions) != 1 {
+			t.Errorf("%s: features %v, want %v, error %v", r.Name, r.Features[:2], want[0][:2], err)
+		}
+	}
+}
+
+func TestClassifyPicturesStops(t *testing.T) {
 	files := manyFiles(t, 60)
 	m := tiny(t)
-	for range m.ClassifyFiles(t.Context(), nil, FilesOptions{}) {
+	for range m.ClassifyPictures(t.Context(), filePictures(nil), ClassifyOptions{}) {
 		t.Error("a result for no file")
 	}
 	seen := 0
-	for range m.ClassifyFiles(t.Context(), files, FilesOptions{Batch: 2}) {
+	for range m.ClassifyPictures(t.Context(), filePictures(files), ClassifyOptions{Batch: 2}) {
 		if seen++; seen == 3 {
 			break // must not leave goroutines behind; the next loop would find the model busy or the race detector a race
 		}
@@ -86,7 +118,7 @@ func TestClassifyFilesStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	seen = 0
-	for range m.ClassifyFiles(ctx, files, FilesOptions{Batch: 2}) {
+	for range m.ClassifyPictures(ctx, filePictures(files), ClassifyOptions{Batch: 2}) {
 		if seen++; seen == 2 {
 			cancel()
 		}
