@@ -50,3 +50,11 @@ func (p *parquetPictures) Digest(e Example) (digest [sha256.Size]byte, err error
 	}
 	return sha256.Sum256(b), nil
 }
+
+// Digest is that of [Digester], of the bytes of a file of its own.
+func (l PictureList) Digest(e Example) (digest [sha256.Size]byte, err error) {
+	if file := l[e.At].File; file != "" {
+		return localFiles{"."}.Digest(Example{Path: filepath.ToSlash(file)})
+	}
+	return digest, errors.ErrUnsupported
+}
