@@ -23,7 +23,7 @@ var floors = [][]string{
 	{"train"},
 	{"transfer", "pretrain"},
 	{""},
-	{"serve", "fewshot", "report"},
+	{"results", "serve", "fewshot", "report"},
 	{"teach", "page"},
 	{"cmd/bit", "bench", "bench/load"},
 }
