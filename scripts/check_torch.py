@@ -144,7 +144,7 @@ def timm(golden, work, source, bit):
     line = json.loads(result.stdout or '{"ok":false}')
     report("this program beside timm in float64, R50x1", line["ok"], f"logits within {line.get('relative', float('nan')):.1e} of the largest")
     config = library.data.resolve_data_config({}, model=again)
-    report("timm prepares as the folder says", config["input_size"] == (3, 64, 64) or how.startswith("create_model(checkpoint"), str({k: config[k] for k in ("input_size", "crop_pct", "interpolation")}))
+    report("timm prepares as the folder says", tuple(config["input_size"]) == (3, 64, 64) or how.startswith("create_model(checkpoint"), str({k: config[k] for k in ("input_size", "crop_pct", "interpolation")}))
 
 
 command, golden, work = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
