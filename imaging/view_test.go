@@ -15,6 +15,8 @@ func TestView(t *testing.T) {
 	}
 	uncropped := edge(64, 1)
 	uncropped.DoCenterCrop = false
+	letterbox := edge(0, 50)
+	letterbox.Size = Size{LongestEdge: 50}
 	for _, c := range []struct {
 		name string
 		p    *Processor
@@ -28,6 +30,8 @@ func TestView(t *testing.T) {
 		{"enlarged", edge(160, 120), 120, 80, Region{30, 10, 90, 70}},
 		{"edge alone", uncropped, 128, 96, Region{0, 0, 128, 96}},
 		{"crop alone", geometry(60, 40), 101, 81, Region{20, 20, 80, 60}}, // 20.5 is rounded down
+		// 200 x 100 becomes 50 x 25, above which 13 rows are black and below which 12 are: 13·4 and 12·4 of the original's.
+		{"letterbox", letterbox, 200, 100, Region{0, -52, 200, 148}},
 		{"padded", geometry(100, 100), 60, 40, Region{-20, -30, 80, 70}},
 	} {
 		got := c.p.View(c.w, c.h)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bigtransfer/bit"
+	"github.com/bigtransfer/bit/calibrate"
 	"github.com/bigtransfer/bit/imaging"
 	"github.com/bigtransfer/bit/internal/cpu"
 	"github.com/bigtransfer/bit/resnet"
@@ -31,6 +32,8 @@ type modelInfo struct {
 	MultiLabel   bool               `json:"multi_label,omitempty"` // a picture can have any number of them
 	Labels       []string           `json:"labels,omitempty"`
 	Preprocessor *imaging.Processor `json:"preprocessor"`
+	Temperature  float64            `json:"temperature,omitempty"` // of bit calibrate
+	Unknown      *calibrate.Unknown `json:"unknown,omitempty"`
 	SIMD         cpu.Level          `json:"simd"`
 }
 
@@ -92,19 +95,22 @@ func (a *app) info(ctx context.Context, ref string, asJSON bool) error {
 	}
 	line("classes", "%d%s: %s", info.Classes, any, someLabels(m))
 	line("preprocessing", "%s", describeProcessor(info.Preprocessor))
+	if info.Temperature != 0 || info.Unknown != nil {
+		line("calibration", "%s", describeCalibration(info.Temperature, info.Unknown))
+	}
 	line("instructions", "%s", info.SIMD)
 	_, err = fmt.Fprint(a.stdout, b.String())
 	return err
 }
 
 func describe(m *bit.Description) modelInfo {
-	c, p := m.Config(), m.Processor()
+	c, p, k := m.Config(), m.Processor(), m.Calibration()
 	h, w := inputSize(p)
 	return modelInfo{
 		Model: m.Name(), Format: m.Format(), Variant: variantOf(c),
 		Units: c.Depths, StemWidth: c.StemWidth, Widths: c.Widths, Groups: c.Groups,
 		Parameters: c.NumParams(), Input: []int{h, w, c.Channels}, MACs: c.MACs(h, w), Features: c.FeatureWidth(),
-		Classes: c.Classes, MultiLabel: m.MultiLabel(), Labels: m.Labels(), Preprocessor: p, SIMD: cpu.Active(),
+		Classes: c.Classes, MultiLabel: m.MultiLabel(), Labels: m.Labels(), Preprocessor: p, Temperature: k.Temperature, Unknown: k.Unknown, SIMD: cpu.Active(),
 	}
 }
 
@@ -134,6 +140,18 @@ func someLabels(m *bit.Description) string {
 		return strings.Join(labels, "; ")
 	}
 	return strings.Join(labels[:show], "; ") + "; …"
+}
+
+// describeCalibration says in words what bit calibrate has fitted; a temperature of 0 is none.
+func describeCalibration(temperature float64, u *calibrate.Unknown) string {
+	var parts []string
+	if temperature != 0 {
+		parts = append(parts, fmt.Sprintf("temperature %.4g", temperature))
+	}
+	if u != nil {
+		parts = append(parts, fmt.Sprintf("unknown below %.4f of the score %s, as at most %.2f %% of pictures of its classes are", u.Threshold, u.Score, 100*u.FalseReject))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // describeProcessor says in words how pictures are prepared.
