@@ -137,7 +137,7 @@ func (a *app) printAudit(r *audit.Report) error {
 		case shown[f.Kind] < mostFindings || r.Counts[f.Kind] == mostFindings:
 			fmt.Fprintf(&b, "  %s  %s", f.Path, f.Detail)
 			if f.SameAs != "" {
-				fmt.Fprintf(&b, " as %s", f.SameAs)
+				fmt.Fprintf(&b, " (%s)", f.SameAs)
 			}
 			b.WriteByte('\n')
 		case shown[f.Kind] == mostFindings:
