@@ -20,6 +20,7 @@ type embedOptions struct {
 	modelOptions
 	embedFlags
 	dataOptions
+	remoteOptions
 	output string
 	split  string
 }
@@ -43,7 +44,8 @@ without labels. FILE says the format by its ending:
 
 Features are kept on disk by the content of the pictures, as with "bit probe".`,
 		Example: `  bit embed my-photos -o my-photos.parquet
-  bit embed holiday/ --model BiT-M-R50x1 -o holiday.npz`,
+  bit embed holiday/ --model BiT-M-R50x1 -o holiday.npz
+  bit embed --server http://127.0.0.1:8080 holiday/*.jpg -o holiday.npz`,
 		Args: wants(1, -1, "a data set or images"),
 		RunE: a.runE(func(ctx context.Context, args []string) error { return a.embed(ctx, args, o) }),
 	}
@@ -53,6 +55,7 @@ Features are kept on disk by the content of the pictures, as with "bit probe".`,
 	o.modelOptions.addFlags(cmd)
 	o.embedFlags.addFlags(cmd)
 	o.dataOptions.addFlags(cmd)
+	o.remoteOptions.addFlags(cmd)
 	if err := cmd.MarkFlagRequired("output"); err != nil {
 		panic(err)
 	}
@@ -74,6 +77,9 @@ func (a *app) embed(ctx context.Context, args []string, o embedOptions) error {
 	}
 	if info, err := os.Stat(filepath.Dir(o.output)); err != nil || !info.IsDir() { // now rather than after an hour
 		return fmt.Errorf("--output %s: no folder %s", o.output, filepath.Dir(o.output))
+	}
+	if o.server != "" {
+		return a.embedByServer(ctx, args, o)
 	}
 	m, err := o.modelOptions.open(ctx, a)
 	if err != nil {
@@ -121,6 +127,37 @@ func (a *app) embed(ctx context.Context, args []string, o embedOptions) error {
 		fmt.Fprintf(a.stderr, "bit: warning: the features are not kept: %v\n", cacheErr)
 	}
 	fmt.Fprintf(a.stderr, "wrote %s: %d features of %d pictures in %.2f s, %d of them cached\n", o.output, t.Width, len(t.Paths), time.Since(start).Seconds(), cached)
+	return nil
+}
+
+// embedByServer is embed for pictures by a server, which keeps no features.
+func (a *app) embedByServer(ctx context.Context, args []string, o embedOptions) error {
+	if o.split != "" {
+		return usagef("--split is for a data set: a server takes pictures")
+	}
+	c, request, err := o.remoteOptions.client(ctx, o.model)
+	if err != nil {
+		return err
+	}
+	opener, err := o.dataOptions.opener(&status{out: a.stderr})
+	if err != nil {
+		return err
+	}
+	line := &status{out: a.stderr}
+	start := time.Now()
+	t, err := embedRemotely(ctx, c, request, opener.Pictures(ctx, args...), func(done int) {
+		if line.due() {
+			line.show(fmt.Sprintf("features of %d pictures", done))
+		}
+	})
+	line.clear()
+	if err != nil {
+		return err
+	}
+	if err := t.Save(o.output); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stderr, "wrote %s: %d features of %d pictures in %.2f s\n", o.output, t.Width, len(t.Paths), time.Since(start).Seconds())
 	return nil
 }
 

@@ -107,8 +107,13 @@ func (a *app) downloading(o *bit.Opener) *status {
 	return line
 }
 
-func boundGarbage(c resnet.Config) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(max(1, min(100, 100*maxGarbage/(4*c.NumParams()))))
+func boundGarbage(models ...resnet.Config) {
+	if os.Getenv("GOGC") != "" {
+		return
 	}
+	params := 1
+	for _, c := range models {
+		params += c.NumParams()
+	}
+	debug.SetGCPercent(max(1, min(100, 100*maxGarbage/(4*params))))
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/bigtransfer/bit"
 	"github.com/bigtransfer/bit/api"
 	"github.com/bigtransfer/bit/data"
+	"github.com/bigtransfer/bit/features"
 	"github.com/bigtransfer/bit/imaging"
 )
 
@@ -71,23 +72,28 @@ func (o *remoteOptions) client(ctx context.Context, model string) (*api.Client, 
 	return nil, api.Options{}, fmt.Errorf("%s has no model %q, expected one of %q", o.server, model, names)
 }
 
-// classifyRemotely is [bit.Classifier.ClassifyPictures] by a server, with several requests under way at a time.
+// classifyRemotely is [bit.Classifier.ClassifyPictures] by a server.
 func classifyRemotely(ctx context.Context, c *api.Client, o api.Options, pictures iter.Seq[data.Picture]) iter.Seq[bit.Result] {
-	return func(yield func(bit.Result) bool) {
+	return inOrder(ctx, pictures, func(ctx context.Context, p data.Picture) bit.Result { return classifyOneRemotely(ctx, c, o, p) })
+}
+
+// inOrder yields what work makes of each item, in their order, with several under way at a time: a server makes batches of
+// them. When ctx is cancelled the results simply end.
+func inOrder[T, R any](ctx context.Context, items iter.Seq[T], work func(ctx context.Context, item T) R) iter.Seq[R] {
+	return func(yield func(R) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		ahead := 4 * runtime.GOMAXPROCS(0)
-		results := make(chan chan bit.Result, ahead)
+		results := make(chan chan R, 4*runtime.GOMAXPROCS(0))
 		go func() {
 			defer close(results)
-			for p := range pictures {
-				result := make(chan bit.Result, 1)
+			for item := range items {
+				result := make(chan R, 1)
 				select {
 				case results <- result:
 				case <-ctx.Done():
 					return
 				}
-				go func() { result <- classifyOneRemotely(ctx, c, o, p) }()
+				go func() { result <- work(ctx, item) }()
 			}
 		}()
 		for result := range results {
@@ -155,4 +161,35 @@ func explainRemotely(ctx context.Context, c *api.Client, o api.Options, file, cl
 		e.Predictions = append(e.Predictions, bit.Prediction(p))
 	}
 	return e, nil
+}
+
+// embedRemotely returns the features of pictures by a server, a row for each.
+func embedRemotely(ctx context.Context, c *api.Client, o api.Options, pictures iter.Seq[data.Picture], progress func(done int)) (*features.Table, error) {
+	type result struct {
+		name      string
+		embedding []float32
+		err       error
+	}
+	t := &features.Table{}
+	for r := range inOrder(ctx, pictures, func(ctx context.Context, p data.Picture) result {
+		picture, err := pictureBytes(p)
+		if err != nil {
+			return result{err: err}
+		}
+		embedding, err := c.Embed(ctx, picture, o)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", p.Name, err)
+		}
+		return result{p.Name, embedding, err}
+	}) {
+		if r.err != nil {
+			return nil, r.err
+		}
+		if t.Width = len(r.embedding); len(t.Features) != len(t.Paths)*t.Width {
+			return nil, errors.New("the server's answers have different lengths: was its model exchanged?")
+		}
+		t.Append("", []string{r.name}, []int{data.NoLabel}, r.embedding)
+		progress(len(t.Paths))
+	}
+	return t, context.Cause(ctx)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bigtransfer/bit"
+	"github.com/bigtransfer/bit/resnet"
 	"github.com/bigtransfer/bit/serve"
 )
 
@@ -118,16 +119,30 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	defer closePage()
+	boundServerGarbage(server)
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 	go func() {
 		for range hangups {
 			server.ReloadAll(ctx)
+			boundServerGarbage(server) // each model that is opened bounds it for itself alone
 		}
 	}()
 	fmt.Fprintf(a.stderr, "bit: serving %s and a page at http://%s\n", strings.Join(server.Names(), ", "), listener.Addr())
 	return server.Serve(ctx, listener)
+}
+
+// boundServerGarbage bounds the garbage beside all models of a server.
+func boundServerGarbage(s *serve.Server) {
+	var models []resnet.Config
+	for _, name := range s.Names() {
+		s.Use(name, func(c *bit.Classifier) error {
+			models = append(models, c.Config())
+			return nil
+		})
+	}
+	boundGarbage(models...)
 }
 
 // serveConfig checks the flags.
