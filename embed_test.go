@@ -37,7 +37,8 @@ type pixels struct{ data.Source }
 // mini returns some of the training pictures of CIFAR-10-mini, the first file of them named twice.
 func mini(t testing.TB, n int) (counted, []data.Example) {
 	t.Helper()
-	ds, err := data.Open(fixture.Data(t, "cifar10-mini"))
+	dir := fixture.Data(t, "cifar10-mini")
+	ds, err := data.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +46,7 @@ func mini(t testing.TB, n int) (counted, []data.Example) {
 	for i := range n - 1 {
 		examples = append(examples, ds.Train[i*len(ds.Train)/n])
 	}
-	return counted{ds.Source.(data.Files), new(atomic.Int64)}, append(examples, examples[0])
+	return counted{data.Files{FS: os.DirFS(dir)}, new(atomic.Int64)}, append(examples, examples[0])
 }
 
 func embedAll(t testing.TB, m *Classifier, src data.Source, examples []data.Example, o EmbedOptions) *Embedding {

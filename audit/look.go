@@ -36,6 +36,7 @@ func lookAt(ctx context.Context, src data.Source, entries []Entry, workers int, 
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	src = data.Uncounted(src) // all that is broken is listed, however much
 	looks := make([]look, len(entries))
 	var next, done atomic.Int64
 	var told sync.Mutex

@@ -165,7 +165,7 @@ func (o Opener) openArchive(index *archive.FS) (*Dataset, error) {
 		}
 		fsys, top = inside, path.Join(top, sub)
 	}
-	d, err := o.OpenFS(fsys)
+	d, err := o.openRoot(&lister{fsys: fsys, opener: o})
 	if err != nil {
 		if top != "." {
 			err = fmt.Errorf("%s: %w", top, err)

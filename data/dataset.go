@@ -34,6 +34,9 @@ type Dataset struct {
 	Val        []Example
 	Test       []Example
 	Skipped    []Skipped
+
+	root  string     // what was opened, or ""
+	split *splitFile // where Val is what EnsureSplit held out, or nil
 }
 
 // ErrNoImages is wrapped by the error of listing a folder in which no picture was found.

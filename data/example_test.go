@@ -20,15 +20,15 @@ func ExampleOpenFS() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	train, held, err := data.HoldOut(d.Train, d.Classes, 0.5, 0)
+	few, err := data.FewShot(d.Train, d.Classes, 1, 0)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(d.Classes, len(train), len(held))
+	fmt.Println(d.Classes, len(d.Train), len(few))
 	for _, s := range d.Skipped {
 		fmt.Println(s.Path, "is skipped:", s.Reason)
 	}
 	// Output:
-	// [cat dog] 2 2
+	// [cat dog] 4 2
 	// dog/notes.txt is skipped: not an image by its extension
 }

@@ -243,6 +243,8 @@ func (l *lister) read(dir string) (dirs, files []string, err error) {
 		name, full := e.Name(), path.Join(dir, e.Name())
 		isDir, isFile := e.IsDir(), e.Type().IsRegular()
 		switch {
+		case name == splitName:
+			continue // ours, and perhaps that of a part of the data set
 		case strings.HasPrefix(name, "."), name == macResources:
 			l.skip(full, "hidden")
 			continue

@@ -185,7 +185,7 @@ func (o Opener) openHubDataset(ctx context.Context, ref string) (*Dataset, error
 	case file != "":
 		return o.openFile(file)
 	}
-	return o.OpenFS(files)
+	return o.openRoot(&lister{fsys: files, opener: o})
 }
 
 // hubPictures yields the pictures of a data set of a hub.

@@ -20,7 +20,7 @@ const hubCommit = "0123456789abcdef0123456789abcdef01234567"
 func newHub(t *testing.T) (*hubtest.Server, data.Opener) {
 	s := hubtest.New()
 	t.Cleanup(s.Close)
-	return s, data.Opener{Hub: &hub.Client{Cache: t.TempDir(), Endpoint: s.Hub.URL}}
+	return s, data.Opener{MinSide: 1, MaxSkipped: 1, Hub: &hub.Client{Cache: t.TempDir(), Endpoint: s.Hub.URL}}
 }
 
 // filesOf reads the files below a folder.

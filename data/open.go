@@ -20,7 +20,9 @@ type Opener struct {
 
 	LabelSeparator string   // between the labels of a picture that has several; makes the data set multi-label
 	Classes        []string // names of the classes in their order, for labels that are numbers or need an order of their own
-	MaxSkipped     float64  // share of a table's rows that may be unusable; 0 for DefaultMaxSkipped, 1 for any
+	MaxSkipped     float64  // share of the pictures, and of a table's rows, that may be unusable; 0 for DefaultMaxSkipped, 1 for any
+
+	MinSide int // least width and height of a picture in pixels; 0 for DefaultMinSide
 
 	// Split lists one split alone: "train", "val" or "test", or "eval" for the one that [Dataset.EvalSplit] gives. The
 	// classes are those of the data set, as far as they are known without the other splits. "" lists all.
@@ -29,8 +31,9 @@ type Opener struct {
 	Hub *hub.Client // brings data sets of a hub; nil for [hub.FromEnv]
 }
 
-// DefaultMaxSkipped is the share of a table's rows that may name a file that is missing, or have no label. More of them
-// say that something is wrong with the whole, for instance the folder of the pictures.
+// DefaultMaxSkipped is the share of a data set's pictures that may be broken, and of a table's rows that may name a file
+// that is missing, or have no label. More of them say that something is wrong with the whole, for instance the folder of
+// the pictures.
 const DefaultMaxSkipped = 0.1
 
 // Open lists the data set at path, a directory or a file, whose layout is told by what is there:
@@ -86,7 +89,7 @@ func (o Opener) OpenContext(ctx context.Context, path string) (*Dataset, error) 
 	}
 	d, err := o.openPath(ctx, path)
 	if err == nil {
-		err = d.keepSplit(o.Split)
+		err = o.finish(d, path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("data set %s: %w", path, err)
@@ -111,6 +114,16 @@ func (o Opener) openPath(ctx context.Context, path string) (*Dataset, error) {
 	return o.openFile(path)
 }
 
+// finish does what all data sets that are opened have in common, whatever they are. root is "" where there is no path.
+func (o Opener) finish(d *Dataset, root string) error {
+	d.root = root
+	d.Source = newGuard(d, o)
+	if err := d.applySplit(); err != nil {
+		return err
+	}
+	return d.keepSplit(o.Split)
+}
+
 // layout is a way to arrange a data set in a directory.
 type layout struct {
 	name string
@@ -133,7 +146,14 @@ var layouts = []layout{
 
 // OpenFS is the function [OpenFS] with o's settings.
 func (o Opener) OpenFS(fsys fs.FS) (*Dataset, error) {
-	return o.openRoot(&lister{fsys: fsys, opener: o})
+	d, err := o.openRoot(&lister{fsys: fsys, opener: o})
+	if err == nil {
+		err = o.finish(d, "")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 func (o Opener) openRoot(l *lister) (*Dataset, error) {

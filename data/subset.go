@@ -51,30 +51,71 @@ func fewShot(examples []Example, classes []string, k int, seed uint64, all bool)
 	return pick(examples, chosen), nil
 }
 
-// HoldOut splits examples in two, for data without a validation split: held gets the given fraction of them, 0 <
-// fraction < 1, every class in proportion (the largest remainders round up), and train keeps at least one of each
-// class. Both are in the original order. It depends on nothing but its arguments.
-func HoldOut(examples []Example, classes []string, fraction float64, seed uint64) (train, held []Example, err error) {
+// HoldOut says which examples to hold out: the given fraction of them, 0 < fraction < 1, every class in proportion (the
+// largest remainders round up), and never all of a class. Examples of one group, as [imaging.NearGroups] numbers them, stay
+// on one side; nil is a group for each. It depends on nothing but its arguments. Where too few are there to hold out one, it
+// holds out none. [Dataset.EnsureSplit] uses it for data sets whose pictures are not known yet.
+func HoldOut(examples []Example, groups []int, classes []string, fraction float64, seed uint64) ([]bool, error) {
 	if !(fraction > 0 && fraction < 1) {
-		return nil, nil, fmt.Errorf("hold out: expected a fraction between 0 and 1, found %v", fraction)
+		return nil, fmt.Errorf("hold out: expected a fraction between 0 and 1, found %v", fraction)
 	}
-	byClass, err := indicesByClass(examples, len(classes))
-	if err != nil {
-		return nil, nil, err
+	byClass := make([][]int, len(classes)+1) // the last of those without a label
+	for i, e := range examples {
+		label := e.Label
+		if label == NoLabel {
+			label = len(classes)
+		} else if label < 0 || label >= len(classes) {
+			return nil, fmt.Errorf("%s has the label %d, expected one below %d", e.Path, e.Label, len(classes))
+		}
+		byClass[label] = append(byClass[label], i)
+	}
+	if groups == nil {
+		groups = make([]int, len(examples))
+		for i := range groups {
+			groups[i] = i
+		}
+	}
+	members := map[int][]int{} // of each group
+	for i, g := range groups {
+		members[g] = append(members[g], i)
 	}
 	quota := quotas(byClass, fraction)
 	rng := counter.New()
-	var heldIndices, trainIndices []int
+	held := make([]bool, len(examples))
 	for label, indices := range byClass {
-		shuffle(rng.At(seed, counter.HoldOut, int64(label)), indices)
-		heldIndices = append(heldIndices, indices[:quota[label]]...)
-		trainIndices = append(trainIndices, indices[quota[label]:]...)
+		// A group counts for the class of its first example, by which it is drawn.
+		var own []int
+		for _, i := range indices {
+			if members[groups[i]][0] == i {
+				own = append(own, groups[i])
+			}
+		}
+		shuffle(rng.At(seed, counter.HoldOut, int64(label)), own)
+		for _, g := range own {
+			if n := len(members[g]); n <= quota[label] && spares(byClass, examples, held, members[g]) {
+				quota[label] -= n
+				for _, i := range members[g] {
+					held[i] = true
+				}
+			}
+		}
 	}
-	if len(heldIndices) == 0 {
-		return nil, nil, fmt.Errorf("hold out: %v of %d examples in %d classes leaves none to hold out",
-			fraction, len(examples), len(classes))
+	return held, nil
+}
+
+// spares reports whether each class of a group has an example beside it that is not held out. Only groups of several
+// classes could take the last.
+func spares(byClass [][]int, examples []Example, held []bool, group []int) bool {
+	for _, i := range group {
+		label := examples[i].Label
+		if label == NoLabel || label == examples[group[0]].Label {
+			continue
+		}
+		if !slices.ContainsFunc(byClass[label], func(j int) bool { return !held[j] && !slices.Contains(group, j) }) {
+			return false
+		}
 	}
-	return pick(examples, trainIndices), pick(examples, heldIndices), nil
+	return true
 }
 
 // quotas returns how many of each class to hold out: fraction·n rounded to the nearest in total, shared among the

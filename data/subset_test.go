@@ -3,7 +3,6 @@ package data_test
 import (
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
 	"slices"
 	"testing"
@@ -36,81 +35,6 @@ func countLabels(examples []data.Example, classes int) []int {
 		n[e.Label]++
 	}
 	return n
-}
-
-func TestHoldOut(t *testing.T) {
-	for _, test := range []struct {
-		perClass []int
-		fraction float64
-		want     []int // held out per class
-	}{
-		{[]int{10, 20, 30}, 0.1, []int{1, 2, 3}},
-		{[]int{15, 15, 15, 15}, 0.1, []int{2, 2, 1, 1}}, // 6 in all; equal remainders go to the first
-		{[]int{4, 13, 9}, 0.3, []int{1, 4, 3}},          // 7.8 in all; 1.2, 3.9, 2.7
-		{[]int{1, 1, 100}, 0.5, []int{0, 0, 50}},        // a class is never emptied
-		{[]int{2, 2}, 0.99, []int{1, 1}},
-		{[]int{0, 10}, 0.2, []int{0, 2}},
-	} {
-		examples, classes := labelled(test.perClass...)
-		train, held, err := data.HoldOut(examples, classes, test.fraction, 1)
-		if err != nil {
-			t.Errorf("%v of %v: %v", test.fraction, test.perClass, err)
-			continue
-		}
-		if got := countLabels(held, len(classes)); !slices.Equal(got, test.want) {
-			t.Errorf("%v of %v: held out %v, want %v", test.fraction, test.perClass, got, test.want)
-		}
-		checkPartition(t, examples, train, held)
-	}
-}
-
-// checkPartition checks that a and b together are all, each in the order of all.
-func checkPartition(t *testing.T, all, a, b []data.Example) {
-	t.Helper()
-	for _, e := range all {
-		switch {
-		case len(a) > 0 && same(a[0], e):
-			a = a[1:]
-		case len(b) > 0 && same(b[0], e):
-			b = b[1:]
-		default:
-			t.Fatalf("%v is in neither part at its place", e)
-		}
-	}
-	if len(a)+len(b) > 0 {
-		t.Errorf("left over: %v and %v", a, b)
-	}
-}
-
-func TestHoldOutSeed(t *testing.T) {
-	examples, classes := labelled(50, 50)
-	_, one, _ := data.HoldOut(examples, classes, 0.2, 1)
-	_, again, _ := data.HoldOut(examples, classes, 0.2, 1)
-	_, two, _ := data.HoldOut(examples, classes, 0.2, 2)
-	if !reflect.DeepEqual(one, again) {
-		t.Error("the same seed gave different splits")
-	}
-	if reflect.DeepEqual(one, two) {
-		t.Error("different seeds gave the same split")
-	}
-	if reflect.DeepEqual(one[:10], examples[:10]) {
-		t.Error("the first examples were held out, not random ones")
-	}
-}
-
-func TestHoldOutErrors(t *testing.T) {
-	examples, classes := labelled(1, 1, 1)
-	if _, _, err := data.HoldOut(examples, classes, 0.5, 1); err == nil {
-		t.Error("no error where every class has one example")
-	}
-	for _, fraction := range []float64{0, 1, -1, math.NaN()} {
-		if _, _, err := data.HoldOut(examples, classes, fraction, 1); err == nil {
-			t.Errorf("no error for the fraction %v", fraction)
-		}
-	}
-	if _, _, err := data.HoldOut(examples, classes[:2], 0.5, 1); err == nil {
-		t.Error("no error for a label without a class")
-	}
 }
 
 func TestFewShot(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 )
 
 // Hash is a 64-bit perceptual hash: pictures that look alike differ in few bits, see [Hash.Distance]. The zero value is
-// that of a picture of one colour.
+// that of all pictures that are of one colour or change along one axis alone: it does not tell them apart.
 type Hash uint64
 
 const (

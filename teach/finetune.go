@@ -158,8 +158,10 @@ func hold(ds *data.Dataset, seed uint64) error {
 			return nil
 		}
 	}
-	var err error
-	ds.Train, ds.Val, err = data.HoldOut(ds.Train, ds.Classes, heldOut, seed)
+	held, err := data.HoldOut(ds.Train, nil, ds.Classes, heldOut, seed)
+	if err == nil {
+		ds.Hold(held)
+	}
 	return err
 }
 

@@ -23,7 +23,7 @@ type finetuneOptions struct {
 	dataOptions
 	fromScratch      bool
 	examplesPerClass int
-	holdOut          float64
+	holdOut          holdOutFlag
 	preset           string
 	timeLimit        time.Duration
 	timeLimitSet     func() bool // by the user
@@ -67,7 +67,9 @@ batches of 128 at learning rate 0.001, and images no larger than the model knows
 flags win over the preset.
 
 With a validation split (val, or --hold-out), the model is measured on it ten times and
-the best weights are kept; the test split only judges the outcome.
+the best weights are kept; the test split only judges the outcome. Without either, a tenth
+of every class is held out, pictures that look alike on one side, and written down in
+bit-split.json beside the data, where every command finds it the next time.
 
 OUTPUT becomes a folder in Hugging Face's layout, which --model of every command takes,
 with the run's checkpoints, history.jsonl and TensorBoard's logs beside the model. Ctrl-C
@@ -99,7 +101,7 @@ neither on interruptions nor on the number of threads.`,
 	f.StringVar(&o.freeze, "freeze", "nothing", "part of the network to leave as it is, from the input on: stem, block1 to block4, or body for all but the head")
 	f.StringVar(&o.classWeights, "class-weights", "none", "weights of the classes in the loss: none, balanced to make up for rare classes, or a file of lines CLASS,WEIGHT")
 	f.StringVar(&o.sampling, "sampling", "natural", "how often training sees a class: natural, or balanced for all equally often")
-	f.Float64Var(&o.holdOut, "hold-out", 0, "share of the training images to validate on, drawn by --seed, where there is no validation split")
+	o.holdOut.add(cmd)
 	f.IntVar(&o.patience, "patience", 0, "end after so many evaluations on the validation split that were not the best (default never)")
 	f.IntVar(&o.evaluateEvery, "evaluate-every", 0, "steps between evaluations (default a tenth of the run with a validation split, else only at the end)")
 	f.IntVar(&o.examplesPerClass, "examples-per-class", 0, "train on this many images of each class, drawn by --seed (default all)")
@@ -138,7 +140,7 @@ func (a *app) finetune(ctx context.Context, dir string, o finetuneOptions) error
 	}
 	a.reportSkipped(ds.Skipped)
 	r := &finetuneRun{o: o, dir: dir, ds: ds, model: m}
-	if err := r.splitData(); err != nil {
+	if err := a.splitData(ctx, r); err != nil {
 		return fmt.Errorf("%s: %w", dir, err)
 	}
 	if r.cfg, err = o.config(m, ds); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -65,8 +66,6 @@ func (o *finetuneOptions) check() error {
 	switch {
 	case o.steps < 0 || o.batch < 0 || o.learningRate < 0 || o.crop < 0 || o.examplesPerClass < 0 || o.patience < 0 || o.evaluateEvery < 0:
 		return usagef("--steps, --batch, --learning-rate, --crop, --examples-per-class, --patience and --evaluate-every must not be negative")
-	case o.holdOut != 0 && !(o.holdOut > 0 && o.holdOut < 1):
-		return usagef("--hold-out %v: want a share between 0 and 1", o.holdOut)
 	case o.timeLimit <= 0:
 		return usagef("--time-limit %v: want a time such as 90m or 8h", o.timeLimit)
 	case o.sampling != batch.Natural.String() && o.sampling != batch.Balanced.String():
@@ -76,6 +75,9 @@ func (o *finetuneOptions) check() error {
 		return usagef("--preset %s: want rule or lite", o.preset)
 	}
 	if err := checkSizes(o.resize.side, o.crop); err != nil {
+		return err
+	}
+	if err := o.holdOut.check(); err != nil {
 		return err
 	}
 	return o.trainingOptions.check()
@@ -94,25 +96,17 @@ func checkSizes(resize, crop int) error {
 	return nil
 }
 
-// splitData applies --hold-out and --examples-per-class, and says in words what there is.
-func (r *finetuneRun) splitData() error {
+// splitData makes a validation split where there is none, applies --examples-per-class, and says in words what there is.
+func (a *app) splitData(ctx context.Context, r *finetuneRun) error {
 	o, ds := r.o, r.ds
-	all := *ds
-	if o.holdOut != 0 {
-		if len(ds.Val) > 0 {
-			return fmt.Errorf("there is a validation split of %d images already; leave out --hold-out", len(ds.Val))
-		}
-		var err error
-		if ds.Train, ds.Val, err = data.HoldOut(ds.Train, ds.Classes, o.holdOut, o.seed); err != nil {
-			return err
-		}
+	about, err := a.ensureSplit(ctx, r.dir, ds, o.holdOut, data.SplitOptions{
+		ScanOptions: data.ScanOptions{Workers: o.threads}, Seed: o.seed, NoSave: o.dryRun,
+	})
+	if err != nil {
+		return err
 	}
-	r.about = describeData(r.dir, &all)
-	if o.holdOut != 0 {
-		r.about += fmt.Sprintf(" Held out to validate on: %d of the training images, drawn by seed %d.", len(ds.Val), o.seed)
-	}
+	r.about = about
 	if o.examplesPerClass != 0 {
-		var err error
 		if ds.Train, err = data.FewShot(ds.Train, ds.Classes, o.examplesPerClass, o.seed); err != nil {
 			return err
 		}

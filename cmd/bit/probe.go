@@ -54,6 +54,7 @@ func (o *embedFlags) check() error {
 }
 
 type probeOptions struct {
+	holdOut holdOutFlag
 	modelOptions
 	embedFlags
 	dataOptions
@@ -100,7 +101,8 @@ and, if there is a split to judge on, split, top1, top5, loss, images and neighb
 	f.Float64Var(&o.lambda, "lambda", 0, "penalty of the ridge regression; 1024 is that of BiT's authors (default the best by leaving one out)")
 	f.IntVar(&o.neighbours, "neighbours", 0, "also measure a vote of this many nearest neighbours")
 	f.IntVar(&o.examplesPerClass, "examples-per-class", 0, "learn from this many pictures of each class, drawn by --seed (default all)")
-	f.Uint64Var(&o.seed, "seed", 0, "seed of the draw")
+	f.Uint64Var(&o.seed, "seed", 0, "seed of the draws")
+	o.holdOut.add(cmd)
 	o.embedFlags.addFlags(cmd)
 	o.dataOptions.addFlags(cmd)
 	f.BoolVar(&o.json, "json", false, "print the outcome as JSON")
@@ -112,6 +114,9 @@ func (a *app) probe(ctx context.Context, dir string, o probeOptions) error {
 		return usagef("--lambda, --neighbours and --examples-per-class must not be negative")
 	}
 	if err := o.embedFlags.check(); err != nil {
+		return err
+	}
+	if err := o.holdOut.check(); err != nil {
 		return err
 	}
 	if err := checkNoModel(o.output); err != nil {
@@ -131,7 +136,10 @@ func (a *app) probe(ctx context.Context, dir string, o probeOptions) error {
 		return err
 	}
 	a.reportSkipped(ds.Skipped)
-	about := describeData(dir, ds)
+	about, err := a.ensureSplit(ctx, dir, ds, o.holdOut, data.SplitOptions{ScanOptions: data.ScanOptions{Workers: o.threads}, Seed: o.seed})
+	if err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
 	if o.examplesPerClass != 0 {
 		if ds.Train, err = data.FewShot(ds.Train, ds.Classes, o.examplesPerClass, o.seed); err != nil {
 			return fmt.Errorf("%s: %w", dir, err)
