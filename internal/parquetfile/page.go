@@ -23,6 +23,10 @@ type chunkPages struct {
 	start int64 // where the chunk begins
 	data  int64 // where its first page of data begins, after that of its dictionary
 	list  []pagePlace
+	end   int64 // of the chunk
+	codec format.CompressionCodec
+	// The largest levels of the column, 0 for one that is neither repeated nor null.
+	maxRepetition, maxDefinition int
 }
 
 // pagePlace is where a page of data is.
@@ -68,6 +72,10 @@ func (f *File) findPages(c *chunkPages, g int, leaf Leaf) error {
 		c.start = meta.DictionaryPageOffset
 	}
 	end := c.start + meta.TotalCompressedSize
+	c.end, c.codec = end, meta.Codec
+	if column, ok := f.file.Schema().Lookup(leaf.Path...); ok {
+		c.maxRepetition, c.maxDefinition = column.MaxRepetitionLevel, column.MaxDefinitionLevel
+	}
 	if c.start < 0 || end < c.start || end > f.size {
 		return fmt.Errorf("%w: pages from byte %d to %d of %d", ErrCorrupt, c.start, end, f.size)
 	}
@@ -157,6 +165,9 @@ func (f *File) pageHeader(at, end int64) (*format.PageHeader, int64, error) {
 // decode returns the values of a page, which belong to the caller.
 func (f *File) decode(c *chunkPages, i int) (values []parquet.Value, err error) {
 	err = guard(func() error {
+		if err := f.checkRuns(c, i); err != nil {
+			return err
+		}
 		// A reader of the chunk finds this page behind that of the dictionary.
 		r := &splice{r: f.r, place: c.data, skip: c.list[i].offset - c.data}
 		page, err := c.chunk.PagesFrom(r).ReadPage()
