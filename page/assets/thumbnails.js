@@ -112,7 +112,7 @@ export function thumbnails(shared) {
     others.map(c => choose(`Move to ${c.name}`, () => move(list, c.id), { 'data-name': c.name })),
     choose(selected.has(p) ? 'Deselect' : 'Select', () => { toggle(p); items.get(p)?.button.focus(); }),
     choose('Delete', () => remove(list), { class: 'bad' }));
-    document.body.append(menu);
+    document.getElementById('main').append(menu); // of which it is a part, for those who do not see it
     menu.showPopover();
     const at = button.getBoundingClientRect(), size = menu.getBoundingClientRect();
     menu.style.left = `${Math.max(8, Math.min(at.left, innerWidth - size.width - 8))}px`;
