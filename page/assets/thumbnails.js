@@ -6,7 +6,7 @@ export function thumbnails(shared) {
   const { id } = shared;
   const items = new Map(); // by picture: {element, button, url}
   const selected = new Set();
-  let dragged = [], menu, focusAfter;
+  let dragged = [], menu;
 
   // Pictures are fetched when they come into view: with the token, which an <img> could not send.
   const seen = new IntersectionObserver(entries => {
@@ -126,20 +126,21 @@ export function thumbnails(shared) {
     menu = undefined;
   }
 
-  // after remembers where the focus goes when pictures leave their class.
-  function after(list) {
+  // neighbour is the thumbnail that gets the focus when pictures leave their class.
+  function neighbour(list) {
     const all = [...items.get(list[0]).element.parentElement.querySelectorAll('.thumb')];
     const at = all.findIndex(b => list.includes(Number(b.dataset.picture)));
-    focusAfter = all.slice(at).find(b => !list.includes(Number(b.dataset.picture))) ?? all.slice(0, at).at(-1);
+    return all.slice(at).find(b => !list.includes(Number(b.dataset.picture))) ?? all.slice(0, at).at(-1);
   }
 
   async function move(list, to) {
     try {
       calm();
-      after(list);
+      const next = neighbour(list);
       await api.movePictures(id, list, to);
       selected.clear();
       await shared.changed();
+      next?.focus();
       say(`${count(list.length, 'picture')} moved to ${shared.project.classes.find(c => c.id === to)?.name}.`);
     } catch (error) {
       complain(error);
@@ -149,10 +150,11 @@ export function thumbnails(shared) {
   async function remove(list) {
     try {
       calm();
-      after(list);
+      const next = neighbour(list);
       await api.removePictures(id, list);
       selected.clear();
       await shared.changed();
+      next?.focus();
       say(`${count(list.length, 'picture')} deleted.`);
     } catch (error) {
       complain(error);
@@ -175,7 +177,11 @@ export function thumbnails(shared) {
         i.picture = p;
         return i.element;
       });
-      if (elements.length !== ul.children.length || elements.some((e, i) => e !== ul.children[i])) put(ul, elements);
+      if (elements.length !== ul.children.length || elements.some((e, i) => e !== ul.children[i])) {
+        const focused = document.activeElement;
+        put(ul, elements);
+        if (focused !== document.activeElement && ul.contains(focused)) focused.focus({ preventScroll: true });
+      }
       if (!ul.querySelector('.thumb[tabindex="0"]') && elements[0]) elements[0].firstChild.tabIndex = 0;
     },
     // settle lets go of pictures that are gone, when all lists are filled.
@@ -189,8 +195,6 @@ export function thumbnails(shared) {
         selected.delete(p);
       }
       mark();
-      if (focusAfter?.isConnected) focusAfter.focus();
-      focusAfter = undefined;
     },
     close: () => {
       close();
