@@ -46,7 +46,8 @@ go test -timeout 10m -tags purego ./internal/... 2>&1 | tee -a "$log"
 say "tests under the race detector"
 command -v "${CC:-gcc}" >/dev/null || { apt-get update -q && apt-get install -q -y gcc; }
 # TestPretrainingPays is minutes of arithmetic on one goroutine after the other, under the race detector.
-CGO_ENABLED=1 go test -timeout 10m -race -skip '^TestPretrainingPays$' . ./internal/par ./data ./batch ./internal/jpeg ./hub ./api ./serve 2>&1 | tee -a "$log"
+CGO_ENABLED=1 go test -timeout 10m -race -skip '^TestPretrainingPays$' . ./internal/par ./data ./batch ./internal/jpeg ./hub ./api ./serve ./project 2>&1 | tee -a "$log"
+CGO_ENABLED=1 go test -timeout 10m -race -run 'TestAtOnce|TestRestart' ./teach 2>&1 | tee -a "$log"
 # Assembly is invisible to the race detector: the plain Go kernels do the same cuts of the work.
 CGO_ENABLED=1 go test -timeout 10m -race -tags purego -run 'TestWinogradBits|TestWinogradTraining' ./nn 2>&1 | tee -a "$log"
 
