@@ -92,7 +92,7 @@ func TestBatchDelay(t *testing.T) {
 	}
 	arrived := s.models[0].present().expect(1) // as if another were being decoded
 	defer arrived()
-	if a := send(t, "POST", h.URL+"/v1/classify", file, headerTimeout, "100ms"); a.status != http.StatusGatewayTimeout {
+	if a := send(t, "POST", h.URL+"/v1/classify", file, headerTimeout, "1s"); a.status != http.StatusGatewayTimeout {
 		t.Errorf("while another is on its way: status %d, want to wait for it", a.status)
 	}
 	s.models[0].present().delay = 10 * time.Millisecond

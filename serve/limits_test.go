@@ -237,7 +237,7 @@ func TestDeadlineAndCancellation(t *testing.T) {
 	release := busyEngine(s)
 	defer release()
 	depth := func() int { return s.models[0].present().depth() }
-	a := send(t, "POST", h.URL+"/v1/classify", file, headerTimeout, "50ms")
+	a := send(t, "POST", h.URL+"/v1/classify", file, headerTimeout, "1s")
 	if a.status != http.StatusGatewayTimeout || depth() != 0 {
 		t.Errorf("status %d: %s, and %d in the queue; want 504 and none", a.status, a.body, depth())
 	}
