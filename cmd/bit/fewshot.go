@@ -1,4 +1,3 @@
-// What a file has besides, of other methods and shots, stays there; all draws of these count.
 
 package main
 
@@ -193,9 +192,9 @@ func (a *app) fewshot(ctx context.Context, dir string, o fewshotOptions) error {
 		}
 		return err
 	}
-	// What a file has besides, of other shots and seeds, stays there.
+	// What a file has besides, of other methods and shots, stays there; all its draws of these count.
 	runs = slices.DeleteFunc(runs, func(r fewshot.Run) bool {
-		return !slices.Contains(c.Methods, r.Method) || !slices.Contains(c.Shots, r.Shots) || !slices.Contains(c.Seeds, r.Seed)
+		return !slices.Contains(c.Methods, r.Method) || !slices.Contains(c.Shots, r.Shots)
 	})
 	list := fewshot.Summarise(runs)
 	if o.plot != "" {
