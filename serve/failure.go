@@ -32,8 +32,8 @@ func failf(status int, format string, args ...any) *failure {
 // errDeadline is the cause of a context whose request took longer than allowed.
 var errDeadline = failf(http.StatusGatewayTimeout, "the time for this request is over")
 
-// statusClientGone is what the log calls a request whose client did not wait for the answer (as nginx does); nobody is
-// sent it.
+// statusClientGone is the status of a request whose client did not wait for the answer, as in nginx: for the log, since
+// nobody reads it.
 const statusClientGone = 499
 
 // failureOf gives an error its status. What is not the client's fault is a 500 without details, which go to the log.
@@ -63,9 +63,6 @@ func failureOf(err error) *failure {
 
 // writeFailure answers with an error.
 func writeFailure(w http.ResponseWriter, f *failure) {
-	if f.status == statusClientGone {
-		return
-	}
 	if f.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(f.retryAfter))
 	}

@@ -81,9 +81,6 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := e.answer(w, r); err != nil {
 		f := failureOf(err)
 		info.err, info.reason = err, f.reason
-		if f.status == statusClientGone {
-			info.status = f.status
-		}
 		writeFailure(w, f)
 	}
 }
@@ -110,8 +107,9 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request) (err error) {
 			}
 			timeout = min(timeout, asked)
 		}
-		// A body that stalls is cut off by the connection's deadline: no context ends a read.
-		control.SetReadDeadline(time.Now().Add(timeout))
+		// A body that stalls is cut off by the connection's deadline: no context ends a read. It is later than the context's,
+		// because net/http, which listens for the client's going away, takes it for that.
+		control.SetReadDeadline(time.Now().Add(timeout + stallTime))
 		control.SetWriteDeadline(time.Now().Add(timeout + writeTime))
 		ctx, cancel := withTimeout(r.Context(), timeout)
 		defer cancel()
@@ -127,6 +125,9 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request) (err error) {
 	}()
 	return e.route.Answer(w, r)
 }
+
+// stallTime is how long after the time of a request its body is cut off.
+const stallTime = time.Second
 
 // writeTime is what a client has to take in an answer, after the time of the request itself.
 const writeTime = 30 * time.Second
