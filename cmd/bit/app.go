@@ -71,12 +71,37 @@ func (a *app) run(ctx context.Context) int {
 	}
 }
 
+// commandGroup is what the help lists under one heading.
+type commandGroup struct {
+	title    string
+	commands []*cobra.Command
+}
+
+// commandGroups are all commands, in the order of the help.
+func (a *app) commandGroups() []commandGroup {
+	return []commandGroup{
+		{"Use a model", []*cobra.Command{
+			a.newClassifyCommand(), a.newExplainCommand(), a.newEmbedCommand(), a.newServeCommand(),
+		}},
+		{"Make one of your own", []*cobra.Command{
+			a.newProbeCommand(), a.newAddClassCommand(), a.newFinetuneCommand(), a.newPretrainCommand(),
+		}},
+		{"Judge models and data", []*cobra.Command{
+			a.newEvaluateCommand(), a.newCalibrateCommand(), a.newAuditCommand(), a.newFewshotCommand(), a.newBenchCommand(),
+		}},
+		{"Bring, check and hand on models", []*cobra.Command{
+			a.newModelsCommand(), a.newSearchCommand(), a.newPullCommand(), a.newInfoCommand(), a.newVerifyCommand(),
+			a.newConvertCommand(), a.newExportCommand(), a.newPushCommand(),
+		}},
+	}
+}
+
 func (a *app) newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "bit",
 		Short: "Classify pictures with Big Transfer models, and train them",
-		Long: `bit classifies pictures with Big Transfer (BiT) models, fine-tunes them on your own
-pictures, pre-trains new ones, measures and checks them, and writes them for other
+		Long: `bit classifies pictures with Big Transfer (BiT) models, teaches them classes of your own,
+pre-trains new ones, measures and checks them, serves them, and writes them for other
 programs.
 
 A model is the pretrained one inside this program (the default), an official .npz file, a
@@ -89,7 +114,7 @@ HF_ENDPOINT and HF_HUB_OFFLINE, as Python's huggingface_hub does, and share its 
 
 ` + exitCodes,
 		Example: `  bit classify cat.jpg
-  bit finetune my-photos -o my-model
+  bit probe my-photos -o my-model
   bit classify --model my-model holiday/`,
 		Version:       version(),
 		SilenceErrors: true,
@@ -99,29 +124,13 @@ HF_ENDPOINT and HF_HUB_OFFLINE, as Python's huggingface_hub does, and share its 
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(
-		a.newClassifyCommand(),
-		a.newFinetuneCommand(),
-		a.newProbeCommand(),
-		a.newAddClassCommand(),
-		a.newEmbedCommand(),
-		a.newFewshotCommand(),
-		a.newPretrainCommand(),
-		a.newServeCommand(),
-		a.newEvaluateCommand(),
-		a.newExplainCommand(),
-		a.newCalibrateCommand(),
-		a.newAuditCommand(),
-		a.newInfoCommand(),
-		a.newPullCommand(),
-		a.newPushCommand(),
-		a.newModelsCommand(),
-		a.newSearchCommand(),
-		a.newBenchCommand(),
-		a.newVerifyCommand(),
-		a.newExportCommand(),
-		a.newConvertCommand(),
-	)
+	for _, g := range a.commandGroups() {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title + ":"})
+		for _, cmd := range g.commands {
+			cmd.GroupID = g.title
+			root.AddCommand(cmd)
+		}
+	}
 	for _, cmd := range root.Commands() {
 		cmd.Long += "\n\n" + exitCodes
 		cmd.Flags().SortFlags = false
