@@ -17,6 +17,14 @@ type Digester interface {
 	Digest(e Example) ([sha256.Size]byte, error)
 }
 
+// Digest is that of [Digester], of the source.
+func (d *Dataset) Digest(e Example) (digest [sha256.Size]byte, err error) {
+	if src, ok := d.Source.(Digester); ok {
+		return src.Digest(e)
+	}
+	return digest, errors.ErrUnsupported
+}
+
 // Digest is that of [Digester]: of the file's bytes.
 func (f Files) Digest(e Example) (digest [sha256.Size]byte, err error) {
 	file, err := f.FS.Open(e.Path)

@@ -87,10 +87,18 @@ func (g *guard) Image(e Example) (*imaging.Image, error) {
 	return nil, err
 }
 
-// Uncounted returns the source of a data set without the limit on broken pictures, for what lists them.
+// Uncounted returns a data set, or its source, without the limit on broken pictures, for what lists them.
 func Uncounted(src Source) Source {
-	if g := guardOf(src); g != nil {
-		return &guard{Source: g.Source, limit: math.Inf(1), minSide: g.minSide, broken: map[string]bool{}}
+	if d, ok := src.(*Dataset); ok {
+		src = d.Source
 	}
-	return src
+	g := guardOf(src)
+	if g == nil {
+		return src
+	}
+	uncounted := &guard{Source: g.Source, limit: math.Inf(1), minSide: g.minSide, broken: map[string]bool{}}
+	if d, ok := src.(digestGuard); ok {
+		return digestGuard{uncounted, d.Digester}
+	}
+	return uncounted
 }

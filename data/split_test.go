@@ -454,6 +454,24 @@ func TestBrokenPicturesPastTheLimit(t *testing.T) {
 	if broken != 12 {
 		t.Errorf("%d times a broken picture before the error, want 6 pictures twice", broken)
 	}
+	for what, src := range map[string]data.Source{"a data set": d, "its source": d.Source} {
+		uncounted := data.Uncounted(src)
+		for i, e := range d.Train {
+			if _, err := uncounted.Image(e); err != nil {
+				if _, ok := errors.AsType[*data.BrokenError](err); !ok {
+					t.Errorf("%s, uncounted: picture %d: %v", what, i, err)
+				}
+			}
+		}
+		digester, ok := uncounted.(data.Digester)
+		if !ok {
+			t.Fatalf("%s, uncounted, tells no pictures apart", what)
+		}
+		want, err := d.Digest(d.Train[0])
+		if got, errGot := digester.Digest(d.Train[0]); err != nil || errGot != nil || got != want {
+			t.Errorf("%s, uncounted: digest %x (%v), want %x (%v)", what, got, errGot, want, err)
+		}
+	}
 	d, err = data.Opener{MaxSkipped: 0.2}.Open(dir)
 	if err != nil {
 		t.Fatal(err)

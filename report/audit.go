@@ -51,7 +51,7 @@ type auditFinding struct {
 // Audit writes a page of an audit's findings with their pictures. name is that of the data set.
 func Audit(ctx context.Context, w io.Writer, ds *data.Dataset, r *audit.Report, name string) error {
 	page := auditPage{Name: name, Report: r}
-	entries := audit.Entries(ds)
+	entries, src := audit.Entries(ds), data.Uncounted(ds) // of what is broken, all is shown
 	for _, kind := range audit.Kinds {
 		s := auditSection{Kind: kind, Title: KindTitle(kind), Note: kindNotes[kind], Count: r.Counts[kind]}
 		for _, f := range r.Findings {
@@ -60,11 +60,11 @@ func Audit(ctx context.Context, w io.Writer, ds *data.Dataset, r *audit.Report, 
 			}
 			shown := auditFinding{Finding: f}
 			var err error
-			if shown.Picture, err = thumbnail(ctx, ds, entries[f.Entry].Example); err != nil {
+			if shown.Picture, err = thumbnail(ctx, src, entries[f.Entry].Example); err != nil {
 				return err
 			}
 			if f.SameAs != "" {
-				other, err := thumbnail(ctx, ds, entries[f.First].Example)
+				other, err := thumbnail(ctx, src, entries[f.First].Example)
 				if err != nil {
 					return err
 				}
