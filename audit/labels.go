@@ -121,7 +121,7 @@ type LabelIssue struct {
 // label. A class's own threshold keeps classes that are hard in general, or that the head favours, from filling the list.
 //
 // They are ranked by self-confidence, the probability of the label. The paper's other choice, the margin between it and the
-// most probable class, found 6 to 8 of 20 planted errors among the first 20 of CIFAR-10-mini, where self-confidence found
+// most probable class, found 5 to 8 of 20 planted errors among the first 20 of CIFAR-10-mini, where self-confidence found
 // 8 to 12.
 func LabelIssues(p []float64, labels []int, classes int) []LabelIssue {
 	threshold, count := make([]float64, classes), make([]float64, classes)
@@ -130,7 +130,9 @@ func LabelIssues(p []float64, labels []int, classes int) []LabelIssue {
 		count[y]++
 	}
 	for k := range threshold {
-		threshold[k] /= count[k] // NaN of a class without pictures: nothing is confidently of it
+		if threshold[k] /= count[k]; threshold[k] == 0 { // no head has known it: all its pictures were held out at once
+			threshold[k] = math.NaN() // as of a class without pictures: nothing is confidently of it
+		}
 	}
 	var issues []LabelIssue
 	for i, y := range labels {

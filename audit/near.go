@@ -2,6 +2,7 @@ package audit
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 
@@ -16,41 +17,6 @@ const (
 	MaxDistance = 8
 	MinCosine   = 0.9
 )
-
-// pair is two pictures, a < b.
-type pair struct{ a, b int }
-
-// nearHashes calls found for each pair of hashes that differ in at most MaxDistance bits. Such a pair agrees in one of
-// MaxDistance+1 parts of the hash, so only pictures that share a part are compared.
-func nearHashes(hashes []imaging.Hash, found func(pair)) {
-	const parts = MaxDistance + 1
-	part := func(h imaging.Hash, k int) uint64 {
-		from, to := k*64/parts, (k+1)*64/parts
-		return uint64(h) >> from & (1<<(to-from) - 1)
-	}
-	for k := range parts {
-		buckets := map[uint64][]int{}
-		for i, h := range hashes {
-			buckets[part(h, k)] = append(buckets[part(h, k)], i)
-		}
-		for _, bucket := range buckets {
-			for j, b := range bucket {
-				for _, a := range bucket[:j] {
-					if hashes[a].Distance(hashes[b]) > MaxDistance {
-						continue
-					}
-					earlier := false // found by an earlier part
-					for e := range k {
-						earlier = earlier || part(hashes[a], e) == part(hashes[b], e)
-					}
-					if !earlier {
-						found(pair{a, b})
-					}
-				}
-			}
-		}
-	}
-}
 
 // centred is features [N, D] without their mean, each of length 1, so that a product is a cosine.
 func centred(features []float32, d int) []float32 {
@@ -148,32 +114,29 @@ func duplicates(entries []Entry, looks []look, features []float32, row []int, d 
 	}
 	alike := centred(features, d)
 	type near struct {
-		pair
+		first  int
 		cosine float64
 		bits   int
 	}
-	var list []near
-	nearHashes(hashes, func(p pair) {
-		a, b := row[at[p.a]], row[at[p.b]]
+	best := map[int]near{} // of the earlier pictures that one resembles, that which it resembles most
+	for i, j := range imaging.NearPairs(hashes, MaxDistance) {
+		first, second := at[i], at[j]
+		a, b := row[first], row[second]
 		if a < 0 || b < 0 {
-			return
+			continue
 		}
-		if c := dot(alike[a*d:][:d], alike[b*d:][:d]); c >= MinCosine {
-			list = append(list, near{pair{min(at[p.a], at[p.b]), max(at[p.a], at[p.b])}, c, hashes[p.a].Distance(hashes[p.b])})
+		n := near{first, dot(alike[a*d:][:d], alike[b*d:][:d]), hashes[i].Distance(hashes[j])}
+		if n.cosine < MinCosine {
+			continue
 		}
-	})
-	// Of those that a picture resembles, the one that it resembles most.
-	slices.SortFunc(list, func(a, b near) int {
-		return cmp.Or(cmp.Compare(b.cosine, a.cosine), cmp.Compare(a.bits, b.bits), cmp.Compare(a.b, b.b), cmp.Compare(a.a, b.a))
-	})
-	told := map[int]bool{}
-	for _, n := range list {
-		if !told[n.b] {
-			told[n.b] = true
-			add(NearDuplicate, n.a, n.b, (n.cosine-MinCosine)/(1-MinCosine)/4, "looks the same")
-		} else {
-			g.join(n.a, n.b)
+		g.join(first, second)
+		if old, ok := best[second]; !ok || cmp.Or(cmp.Compare(n.cosine, old.cosine), cmp.Compare(old.bits, n.bits), cmp.Compare(old.first, n.first)) > 0 {
+			best[second] = n
 		}
+	}
+	for _, second := range slices.Sorted(maps.Keys(best)) {
+		n := best[second]
+		add(NearDuplicate, n.first, second, (n.cosine-MinCosine)/(1-MinCosine)/4, "looks the same")
 	}
 	return findings, g
 }

@@ -86,10 +86,17 @@ func Run(ctx context.Context, ds *data.Dataset, embed func(ctx context.Context, 
 
 // judgeLabels finds labels that look wrong and notes by what they were judged.
 func (r *Report) judgeLabels(ctx context.Context, ds *data.Dataset, entries []Entry, f Features, g groups, class func(int) string, o Options) ([]Finding, error) {
-	// Classes of a single picture cannot be told from the others without it.
+	if ds.MultiLabel {
+		r.Labels = LabelFit{Skipped: "pictures have several labels"}
+		return nil, nil
+	}
+	// A class of a single picture, or of copies of one, cannot be told from the others without it.
 	count := make([]int, len(ds.Classes))
+	counted := map[[2]int]bool{} // groups of each class
 	for _, i := range f.Index {
-		if label := entries[i].Label; label >= 0 {
+		label := entries[i].Label
+		if at := [2]int{label, g.find(i)}; label >= 0 && !counted[at] {
+			counted[at] = true
 			count[label]++
 		}
 	}
@@ -107,11 +114,7 @@ func (r *Report) judgeLabels(ctx context.Context, ds *data.Dataset, entries []En
 			x = append(x, f.Values[at*f.Width:][:f.Width]...)
 		}
 	}
-	switch {
-	case ds.MultiLabel:
-		r.Labels = LabelFit{Skipped: "pictures have several labels"}
-		return nil, nil
-	case several < 2:
+	if several < 2 {
 		r.Labels = LabelFit{Skipped: "there are not two classes of two pictures"}
 		return nil, nil
 	}

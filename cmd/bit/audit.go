@@ -68,8 +68,8 @@ func (a *app) audit(ctx context.Context, dir string, o auditOptions) error {
 	if o.folds < 0 || o.folds == 1 {
 		return usagef("--folds %d: want at least 2", o.folds)
 	}
-	if o.batch < 0 {
-		return usagef("--batch %d: want at least 1", o.batch)
+	if err := o.embedFlags.check(); err != nil {
+		return err
 	}
 	m, err := o.modelOptions.open(ctx, a)
 	if err != nil {
