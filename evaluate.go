@@ -3,7 +3,6 @@ package bit
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/bigtransfer/bit/batch"
 	"github.com/bigtransfer/bit/data"
@@ -41,7 +40,7 @@ func (m *Classifier) Evaluate(ctx context.Context, ds *data.Dataset, examples []
 			metrics = l.Metrics()
 		}
 	}
-	if err == nil && math.IsNaN(metrics.Loss) {
+	if err == nil && metrics.Loss-metrics.Loss != 0 {
 		err = ErrNotFinite
 	}
 	if err != nil {

@@ -127,7 +127,7 @@ func (t *Tally) Add(logits []float32, labels []int32, classes int) error {
 		if rank < 5 {
 			t.top5++
 		}
-		t.loss += crossEntropy(z, int(label))
+		t.loss += crossEntropy(z, int(label), 1)
 		t.images++
 	}
 	return nil
@@ -156,15 +156,16 @@ func rank(z []float32, label int) int {
 	return ahead
 }
 
-// crossEntropy returns log Σ exp(z) − z[label].
-func crossEntropy(z []float32, label int) float64 {
+// crossEntropy returns log Σ exp(z/t) − z[label]/t: not −log of a softmax, which is infinite where that is too small for a
+// float.
+func crossEntropy(z []float32, label int, t float64) float64 {
 	top := z[0]
 	for _, v := range z {
 		top = max(top, v) // keeps NaN
 	}
 	sum := 0.0
 	for _, v := range z {
-		sum += math.Exp(float64(v) - float64(top))
+		sum += math.Exp((float64(v) - float64(top)) / t)
 	}
-	return math.Log(sum) + float64(top) - float64(z[label])
+	return math.Log(sum) + (float64(top)-float64(z[label]))/t
 }

@@ -1,7 +1,7 @@
 package eval
 
 import (
-	"math"
+	"cmp"
 
 	"github.com/bigtransfer/bit/calibrate"
 )
@@ -62,16 +62,7 @@ func (s *scoring) add(z []float32, top, label int) {
 		}
 		s.brier += v * v
 	}
-	t := s.Temperature
-	if t == 0 {
-		t = 1
-	}
-	// Not −log p, which is infinite where p is too small for a float.
-	sum := 0.0
-	for _, v := range z {
-		sum += math.Exp((float64(v) - float64(z[top])) / t)
-	}
-	s.nll += math.Log(sum) + (float64(z[top])-float64(z[label]))/t
+	s.nll += crossEntropy(z, label, cmp.Or(s.Temperature, 1))
 	s.reliability.Add(s.p[top], top == label)
 }
 

@@ -98,6 +98,9 @@ func (m *Metrics) setClasses(all []Class) {
 		m.MacroRecall += c.Recall
 		m.MacroF1 += c.F1
 	}
+	if len(m.Classes) == 0 { // several labels, of which no image has any and none is predicted
+		return
+	}
 	n := float64(len(m.Classes))
 	m.MacroPrecision, m.MacroRecall, m.MacroF1 = m.MacroPrecision/n, m.MacroRecall/n, m.MacroF1/n
 }

@@ -166,6 +166,18 @@ func TestMultiLabel(t *testing.T) {
 	if _, err := json.Marshal(m); err != nil {
 		t.Error(err)
 	}
+	// No image has a label and none is predicted: there is nothing to take a mean of, and what is said is still numbers.
+	none, err := MeasureMultiLabel([]float32{-1, -2}, [][]int32{nil}, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	near(t, "loss without labels", none.Loss, math.Log1p(math.Exp(-1))+math.Log1p(math.Exp(-2)))
+	if none.Top1 != 0 || none.MAP != 0 || none.MacroF1 != 0 || len(none.Classes) != 0 {
+		t.Errorf("%+v of nothing", none)
+	}
+	if _, err := json.Marshal(none); err != nil {
+		t.Error(err)
+	}
 	if _, err := MeasureMultiLabel(logits, [][]int32{{3}, nil, nil, nil}, 3); err == nil {
 		t.Error("label 3 of 3 classes is no error")
 	}
