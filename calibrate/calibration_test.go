@@ -101,6 +101,10 @@ func TestUnknown(t *testing.T) {
 	if _, err := FitUnknown(logits[:36], 2, MaxLogit, 0.05); err == nil {
 		t.Error("18 pictures are enough for 5 %")
 	}
+	// Just below 1 it is all but the largest.
+	if u, err := FitUnknown(logits, 2, MaxLogit, 1-1e-12); err != nil || u.Threshold != 19 {
+		t.Errorf("%+v, error %v, want threshold 19", u, err)
+	}
 	for _, rate := range []float64{0, 1, -1, math.NaN()} {
 		if _, err := FitUnknown(logits, 2, MaxLogit, rate); err == nil {
 			t.Errorf("a rate of %v is no error", rate)

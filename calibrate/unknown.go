@@ -59,7 +59,7 @@ func FitUnknown(logits []float32, classes int, score Score, rate float64) (Unkno
 	if !(rate > 0 && rate < 1) {
 		return Unknown{}, fmt.Errorf("calibrate: false-reject rate %v, want one between 0 and 1", rate)
 	}
-	k := int(rate*float64(n+1) + 1e-9) // 0.05·20 is to be 1
+	k := min(int(rate*float64(n+1)+1e-9), n) // 0.05·20 is to be 1
 	if k < 1 {
 		return Unknown{}, fmt.Errorf("calibrate: %d pictures, want at least %.0f to reject %v of them", n, math.Ceil(1/rate-1e-9)-1, rate)
 	}
