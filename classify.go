@@ -128,18 +128,20 @@ func (m *Classifier) top(logits []float32, k int) ([]Prediction, error) {
 	if m.headless {
 		return nil, ErrNoHead
 	}
-	best, sum := math.Inf(-1), 0.0
-	for _, v := range logits {
-		if v := float64(v); math.IsNaN(v) || math.IsInf(v, 0) {
+	order, scores := make([]int, len(logits)), make([]float64, len(logits))
+	for i, v := range logits {
+		if v-v != 0 {
 			return nil, ErrNotFinite
 		}
-		best = max(best, float64(v))
-	}
-	temperature := cmp.Or(m.calibration.Temperature, 1)
-	order := make([]int, len(logits))
-	for i, v := range logits {
 		order[i] = i
-		sum += math.Exp((float64(v) - best) / temperature)
+	}
+	if m.multiLabel {
+		temperature := cmp.Or(m.calibration.Temperature, 1)
+		for i, v := range logits {
+			scores[i] = 1 / (1 + math.Exp(-float64(v)/temperature))
+		}
+	} else {
+		m.calibration.Softmax(scores, logits)
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(logits[b], logits[a]) })
 	if k > 0 && k < len(order) {
@@ -147,11 +149,7 @@ func (m *Classifier) top(logits []float32, k int) ([]Prediction, error) {
 	}
 	predictions := make([]Prediction, len(order))
 	for i, class := range order {
-		if m.multiLabel {
-			predictions[i] = Prediction{m.Label(class), class, float32(1 / (1 + math.Exp(-float64(logits[class])/temperature)))}
-			continue
-		}
-		predictions[i] = Prediction{m.Label(class), class, float32(math.Exp((float64(logits[class])-best)/temperature) / sum)}
+		predictions[i] = Prediction{m.Label(class), class, float32(scores[class])}
 	}
 	return predictions, nil
 }

@@ -1,6 +1,7 @@
 package bit
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -129,7 +130,7 @@ func (m *Model) embed(ctx context.Context, src data.Source, examples []data.Exam
 		return embedded{}, err
 	}
 	r.Cached += e.Cached
-	r.CacheErr = e.CacheErr
+	r.CacheErr = cmp.Or(r.CacheErr, e.CacheErr)
 	return embedded{e.Features, e.Labels(examples)}, nil
 }
 
