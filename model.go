@@ -166,17 +166,16 @@ func (m *Model) Save(dir string, card weights.Card) error {
 	if m.headless {
 		return fmt.Errorf("save %s: %w", dir, ErrNoHead)
 	}
-	w := m.Weights()
-	if s, err := m.readStatistics(); err == nil { // those of another head are not worth keeping
-		w.Statistics = s.write(m)
-	}
-	return weights.SaveHF(context.Background(), dir, w, weights.F32, card)
+	return weights.SaveHF(context.Background(), dir, m.Weights(), weights.F32, card)
 }
 
 // Weights returns the model as package weights writes it. The values are not copied.
 func (m *Model) Weights() *weights.Model {
 	w := weights.FromNetwork(m.net, m.labels, m.processor)
 	w.MultiLabel, w.Calibration = m.multiLabel, m.calibration
+	if s, err := m.readStatistics(); err == nil { // those of another head are not worth keeping
+		w.Statistics = s.write(m)
+	}
 	return w
 }
 

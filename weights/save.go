@@ -31,8 +31,9 @@ const (
 )
 
 // SaveHF writes a model as a Hugging Face model directory that transformers loads as BitForImageClassification:
-// config.json, model.safetensors, README.md and, if the model has one, preprocessor_config.json and StatisticsFile. F32 reads back to the
-// same bits, F16 and BF16 halve the file. The same model and card always give the same bytes.
+// config.json, model.safetensors, README.md and, if the model has one, preprocessor_config.json and StatisticsFile. F32
+// reads back to the same bits, F16 and BF16 halve the file and leave out StatisticsFile, which belongs to weights of the
+// same bits. The same model and card always give the same bytes.
 //
 // A directory that does not exist appears complete or not at all. In one that exists, the files of the model are
 // replaced once all of them are written, each by one rename, and other files stay. What is not complete when ctx ends is
@@ -47,7 +48,7 @@ func SaveHF(ctx context.Context, dir string, m *Model, dtype DType, card Card) e
 	if m.Preprocessor != nil {
 		files = append(files, savedFile{preprocessorFile, func(w io.Writer) error { return writeJSON(w, m.Preprocessor) }})
 	}
-	if m.Statistics != nil {
+	if m.Statistics != nil && dtype == F32 {
 		files = append(files, savedFile{StatisticsFile, m.Statistics})
 	}
 	return m.saveDir(ctx, dir, dtype, files)

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bigtransfer/bit"
+	"github.com/bigtransfer/bit/calibrate"
 	"github.com/bigtransfer/bit/data"
 	"github.com/bigtransfer/bit/weights"
 )
@@ -76,6 +77,9 @@ func (a *app) addClass(ctx context.Context, ref, class string, paths []string, o
 		return fmt.Errorf("%s has the class %q already; --extend adds pictures to it", ref, class)
 	} else if !known && o.extend {
 		return fmt.Errorf("%s has no class %q to extend", ref, class)
+	}
+	if m.Calibration() != (calibrate.Calibration{}) {
+		fmt.Fprintf(a.stderr, "note: the calibration of %s is that of its old head and is not kept; bit calibrate fits another one\n", ref)
 	}
 	start := time.Now()
 	pictures, examples := data.ListPictures(data.Opener{}.Pictures(ctx, paths...))

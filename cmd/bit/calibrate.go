@@ -43,8 +43,9 @@ pictures of DATA are called unknown from then on. With --others, a folder of pic
 none of the classes, it is measured how many of those still pass.
 
 Both are kept in MODEL, a folder of transformers or timm, in keys of its config.json that
-other programs pass over, and classify, evaluate and explain use them. Fine-tuning makes a
-model without; a conversion keeps them, except to .npz, which has no place for them.
+other programs pass over, and classify, evaluate and explain use them. What was there of an
+earlier calibration is replaced. finetune, probe and add-class make a head without; a
+conversion keeps them, except to .npz, which has no place for them.
 
 ` + dataHelp + `
 
