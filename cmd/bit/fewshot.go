@@ -61,7 +61,7 @@ other shots, seeds and methods can be added. --plot draws a .png, .svg or .pdf.`
 		Example: `  bit fewshot cifar10
   bit fewshot cifar10 --method probe,finetune,scratch --shots 1,5,10,25 --seeds 0..2 \
       --steps 60 --train-batch 64 --crop 64 --judge 2000 -o cifar10.json --plot cifar10.svg`,
-		Args: wants(1, 1, "one folder DATA"),
+		Args: wants(1, 1, "one DATA"),
 		RunE: a.runE(func(ctx context.Context, args []string) error { return a.fewshot(ctx, args[0], o) }),
 	}
 	f := cmd.Flags()

@@ -92,7 +92,7 @@ and, if there is a split to judge on, split, top1, top5, loss, images and neighb
 		Example: `  bit probe my-photos -o my-model
   bit probe my-photos --neighbours 5
   bit probe cifar10 --lambda 1024 --examples-per-class 10 --seed 1`,
-		Args: wants(1, 1, "one folder DATA"),
+		Args: wants(1, 1, "one DATA"),
 		RunE: a.runE(func(ctx context.Context, args []string) error { return a.probe(ctx, args[0], o) }),
 	}
 	f := cmd.Flags()
