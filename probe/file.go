@@ -136,7 +136,7 @@ func read(file *safetensors.Reader) (*Statistics, error) {
 	}
 	s := NewStatistics(d, c)
 	if sum := doubles["sum"]; len(names) > 2 {
-		if len(sum) != c*d || len(doubles["scatter"]) != d*(d+1)/2 {
+		if c == 0 || len(sum)%c != 0 || len(sum)/c != d || len(doubles["scatter"]) != d*(d+1)/2 { // a product could overflow
 			return nil, fmt.Errorf("%w: %d sums and %d values of scatter for %d classes of %d features", ErrFormat, len(sum), len(doubles["scatter"]), c, d)
 		}
 		s.moments = newMoments(d, c)

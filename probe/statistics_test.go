@@ -191,12 +191,14 @@ func TestReadAbsurd(t *testing.T) {
 	}
 	labels, count := f64("labels", []float64{0, 1}, 2), f64("count", []float64{1, 1}, 2)
 	for what, tensors := range map[string][]safetensors.Source{
-		"nothing":          {},
-		"no labels":        {f32("examples", 2, 3), count},
-		"more":             {f32("examples", 2, 3), labels, count, f32("more", 1)},
-		"type":             {f64("examples", make([]float64, 6), 2, 3), labels, count},
-		"axes":             {f32("examples", 6), labels, count},
-		"wide":             {f32("examples", 0, 1<<40), f64("labels", nil, 0), f64("count", nil, 0), f64("sum", nil, 0, 1<<40), f64("scatter", nil, 0)},
+		"nothing":   {},
+		"no labels": {f32("examples", 2, 3), count},
+		"more":      {f32("examples", 2, 3), labels, count, f32("more", 1)},
+		"type":      {f64("examples", make([]float64, 6), 2, 3), labels, count},
+		"axes":      {f32("examples", 6), labels, count},
+		"wide":      {f32("examples", 0, 1<<40), f64("labels", nil, 0), f64("count", nil, 0), f64("sum", nil, 0, 1<<40), f64("scatter", nil, 0)},
+		// D(D+1) is 18 modulo 2⁶⁴.
+		"overflow":         {f32("examples", 0, 2008855000502437966), f64("labels", nil, 0), f64("count", nil, 0), f64("sum", nil, 0, 2008855000502437966), f64("scatter", make([]float64, 9), 9)},
 		"no features":      {f32("examples", 2, 0), labels, count},
 		"too many kept":    {f32("examples", 2, 1), labels, count},
 		"few labels":       {f32("examples", 2, 3), f64("labels", []float64{0}, 1), count},
