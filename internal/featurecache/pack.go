@@ -44,9 +44,12 @@ func writePack(path string, keys []Key, vectors []float32, width int) error {
 	if len(vectors) != len(keys)*width {
 		panic(fmt.Sprintf("featurecache: %d values for %d vectors of %d", len(vectors), len(keys), width))
 	}
-	raw := make([]byte, 0, 4*len(vectors))
-	for _, v := range vectors {
-		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
+	raw := make([]byte, 4*width)
+	encode := func(row int) []byte { // twice for each, rather than a copy of all in memory
+		for i, v := range vectors[row*width:][:width] {
+			binary.LittleEndian.PutUint32(raw[4*i:], math.Float32bits(v))
+		}
+		return raw
 	}
 	head := append([]byte(nil), magic[:]...)
 	head = binary.LittleEndian.AppendUint32(head, uint32(width))
@@ -55,14 +58,14 @@ func writePack(path string, keys []Key, vectors []float32, width int) error {
 		head = append(head, key[:]...)
 	}
 	for i := range keys {
-		head = binary.LittleEndian.AppendUint32(head, crc32.Checksum(raw[4*width*i:4*width*(i+1)], castagnoli))
+		head = binary.LittleEndian.AppendUint32(head, crc32.Checksum(encode(i), castagnoli))
 	}
 	head = binary.LittleEndian.AppendUint32(head, crc32.Checksum(head, castagnoli))
 	return atomicfile.Replace(path, func(w io.Writer) error {
-		if _, err := w.Write(head); err != nil {
-			return err
+		_, err := w.Write(head)
+		for i := 0; i < len(keys) && err == nil; i++ {
+			_, err = w.Write(encode(i))
 		}
-		_, err := w.Write(raw)
 		return err
 	})
 }
