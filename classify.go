@@ -28,8 +28,9 @@ var ErrNotFinite = errors.New("the network's outputs are not finite numbers")
 var ErrNoHead = errors.New("the checkpoint has no classifier: fine-tune it, or use its features")
 
 // Classify returns the k most likely classes of a picture, the best first; among equals the lower index comes first.
-// k <= 0, or more than there are classes, means all of them. [Classifier.Judge] also says whether the picture seems to
-// show any of them.
+// k <= 0, or more than there are classes, means all of them. A picture that shows none of the classes has a best one too:
+// whether it is [Result.Unknown] by the model's calibration, [Classifier.ClassifyPictures] says of many pictures, and
+// [Classifier.Explain] of one.
 func (m *Classifier) Classify(img image.Image, k int) ([]Prediction, error) {
 	in, err := m.prepare(img)
 	if err != nil {
@@ -42,7 +43,7 @@ func (m *Classifier) Classify(img image.Image, k int) ([]Prediction, error) {
 	return m.top(logits, k)
 }
 
-// ClassifyFile is Classify for a picture file: JPEG, PNG, GIF, BMP, TIFF or WebP. Its errors are those of
+// ClassifyFile is [Classifier.Classify] for a picture file: JPEG, PNG, GIF, BMP, TIFF or WebP. Its errors are those of
 // [imaging.DecodeFile] and name the file.
 func (m *Classifier) ClassifyFile(path string, k int) ([]Prediction, error) {
 	img, err := imaging.DecodeFile(path)
