@@ -133,8 +133,11 @@ func (a *app) calibrate(ctx context.Context, ref, dir string, o calibrateOptions
 	if err != nil {
 		return fmt.Errorf("%s: %w", dir, err)
 	}
-	if split == "test" {
+	switch split {
+	case "test":
 		fmt.Fprintf(a.stderr, "note: %s has no validation split; what is fitted on its test split cannot be judged by it\n", dir)
+	case "train":
+		fmt.Fprintf(a.stderr, "note: what is fitted on pictures that the model was trained on trusts it too much\n")
 	}
 	known, err := a.logitsOf(ctx, m.Classifier, ds, examples, split, o)
 	if err != nil {
