@@ -131,7 +131,9 @@ func (d *Dataset) Relabel(classes []string) error {
 				for j, label := range e.Labels {
 					e.Labels[j] = int32(to[label])
 				}
-				slices.Sort(e.Labels)
+				if slices.Sort(e.Labels); len(e.Labels) > 0 {
+					e.Label = int(e.Labels[0])
+				}
 			}
 		}
 	}

@@ -360,4 +360,11 @@ func TestRelabel(t *testing.T) {
 	if len(d.Classes) != 4 {
 		t.Errorf("classes %v, want those of the model", d.Classes)
 	}
+	several := &data.Dataset{Classes: []string{"a", "b"}, MultiLabel: true, Train: []data.Example{{Label: 0, Labels: []int32{0, 1}}}}
+	if err := several.Relabel([]string{"b", "a"}); err != nil {
+		t.Fatal(err)
+	}
+	if e := several.Train[0]; e.Label != 0 || !slices.Equal(e.Labels, []int32{0, 1}) {
+		t.Errorf("labels %v, the first %d", e.Labels, e.Label)
+	}
 }

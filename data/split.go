@@ -164,6 +164,7 @@ func (d *Dataset) extendSplit(ctx context.Context, o SplitOptions) (SplitReport,
 		return SplitReport{}, err
 	}
 	side := d.split.sides(looks)
+	keepClasses(d.Train, fresh, side)
 	held := make([]bool, len(d.Train))
 	i := 0
 	for at, e := range d.Train {
@@ -180,6 +181,23 @@ func (d *Dataset) extendSplit(ctx context.Context, o SplitOptions) (SplitReport,
 		r.File, r.Unsaved = d.split.save(d.root)
 	}
 	return r, nil
+}
+
+// keepClasses trains on the new pictures of a class, such as a burst that looks alike, which would else have none to train
+// on: side says which of fresh are held out, and train has all of them.
+func keepClasses(train, fresh []Example, side []bool) {
+	left := map[int]int{} // by label
+	for _, e := range train {
+		left[e.Label]++
+	}
+	for i, e := range fresh {
+		if side[i] {
+			left[e.Label]--
+		}
+	}
+	for i, e := range fresh {
+		side[i] = side[i] && (e.Label == NoLabel || left[e.Label] > 0)
+	}
 }
 
 // Hold moves the training examples for which held is true to Val, sorted by label and path.

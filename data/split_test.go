@@ -376,6 +376,58 @@ func TestSplitGrows(t *testing.T) {
 	}
 }
 
+// A class that is new, of one picture or of some that are alike, is trained on, whatever is drawn.
+func TestSplitKeepsNewClasses(t *testing.T) {
+	d := unsplit(10, 10)
+	ensure(t, d, data.SplitOptions{Fraction: 0.9})
+	held := len(d.Val)
+	for class := 2; class < 22; class++ {
+		d.Classes = append(d.Classes, fmt.Sprint("class", class))
+		for v := range 1 + class%3 {
+			d.Train = append(d.Train, data.Example{Path: fmt.Sprint(class, "@", strings.Repeat("x", v)), Label: class})
+		}
+	}
+	for i := range 20 {
+		d.Train = append(d.Train, data.Example{Path: fmt.Sprint("more ", i), Label: 1})
+	}
+	ensure(t, d, data.SplitOptions{})
+	if n := len(d.Val); n < held+8 { // binomial of 20 at 0.9
+		t.Errorf("%d pictures are held out after %d, want most of the 20 new ones of a class that was there", n, held)
+	}
+	for label, n := range countLabels(d.Train, len(d.Classes)) {
+		if n == 0 {
+			t.Errorf("nothing of the class %s is trained on", d.Classes[label])
+		}
+	}
+}
+
+// Shards of one name in two folders are two data sets, also where a pattern names them from within.
+func TestSplitOfPattern(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	dirs := []string{t.TempDir(), t.TempDir()}
+	rng := rand.New(rand.NewPCG(5, 5))
+	for _, dir := range dirs {
+		var pairs []string
+		for i := range 10 {
+			im := imaging.NewImage(20, 20)
+			for i := range im.Pix {
+				im.Pix[i] = uint8(rng.Uint32())
+			}
+			pairs = append(pairs, fmt.Sprint(i, ".png"), string(pngOf(t, im)), fmt.Sprint(i, ".cls"), "0")
+		}
+		datatest.Write(t, filepath.Join(dir, "a-0.tar"), tarOf(t, pairs...))
+	}
+	t.Chdir(dirs[0])
+	d := open(t, "a-{0..0}.tar")
+	if r := ensure(t, d, data.SplitOptions{Fraction: 0.5}); r.File == "" || len(open(t, "a-{0..0}.tar").Val) != 5 {
+		t.Fatalf("%+v, %d held out again, want 5", r, len(open(t, "a-{0..0}.tar").Val))
+	}
+	t.Chdir(dirs[1])
+	if n := len(open(t, "a-{0..0}.tar").Val); n != 0 {
+		t.Errorf("%d pictures are held out that another data set holds out", n)
+	}
+}
+
 // The split of an archive lies beside it; where that cannot be, in the cache.
 func TestSplitOfArchive(t *testing.T) {
 	s, _ := photos(t)

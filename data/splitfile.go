@@ -75,7 +75,7 @@ func splitPaths(root string) []string {
 		paths = append(paths, root+"."+splitName)
 	}
 	if cache, err := os.UserCacheDir(); err == nil {
-		if abs, err := filepath.Abs(root); err == nil && len(paths) > 0 {
+		if abs, err := filepath.Abs(root); err == nil && !isHub(root) { // a pattern of shards too is one of a folder
 			root = abs
 		}
 		name := sha256.Sum256([]byte(root))

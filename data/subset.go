@@ -103,12 +103,12 @@ func HoldOut(examples []Example, groups []int, classes []string, fraction float6
 	return held, nil
 }
 
-// spares reports whether each class of a group has an example beside it that is not held out. Only groups of several
-// classes could take the last.
+// spares reports whether each class of a group has an example beside it that is not held out: a group of another class may
+// have taken some before.
 func spares(byClass [][]int, examples []Example, held []bool, group []int) bool {
 	for _, i := range group {
 		label := examples[i].Label
-		if label == NoLabel || label == examples[group[0]].Label {
+		if label == NoLabel {
 			continue
 		}
 		if !slices.ContainsFunc(byClass[label], func(j int) bool { return !held[j] && !slices.Contains(group, j) }) {

@@ -101,3 +101,28 @@ func TestFewShotUniform(t *testing.T) {
 		}
 	}
 }
+
+// A group that counts for another class may take one of the last two of a class: then the other stays.
+func TestHoldOutSparesClasses(t *testing.T) {
+	examples, classes := labelled(4, 2)
+	groups := []int{0, 1, 2, 3, 0, 5} // the first of class 1 looks like the first of class 0
+	both := 0
+	for seed := range uint64(50) {
+		held, err := data.HoldOut(examples, groups, classes, 0.5, seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if held[0] != held[4] {
+			t.Fatalf("seed %d: a group is on two sides: %v", seed, held)
+		}
+		if held[4] && held[5] {
+			t.Fatalf("seed %d: all of class 1 is held out: %v", seed, held)
+		}
+		if held[4] {
+			both++
+		}
+	}
+	if both == 0 || both == 50 {
+		t.Errorf("the group was held out by %d of 50 seeds", both)
+	}
+}
