@@ -3,7 +3,6 @@ package hub
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/bigtransfer/bit/internal/hubtest"
@@ -21,7 +19,7 @@ const testData = "hf://datasets/org/cats"
 
 // cats publishes a data set of seven files, one of them large, and returns that one.
 func cats(s *hubtest.Server) []byte {
-	large := make([]byte, 2*streamBlock+12345)
+	large := make([]byte, 8<<20+12345)
 	r := rand.New(rand.NewPCG(3, 4))
 	for i := range large {
 		large[i] = byte(r.Uint32())
@@ -154,136 +152,6 @@ func TestDataset(t *testing.T) {
 	}
 	if n := len(s.Requests(nil)); n != before {
 		t.Errorf("%d requests offline", n-before)
-	}
-}
-
-// A file is read in any parts, by several readers at once, without being kept.
-func TestStream(t *testing.T) {
-	for _, cached := range []bool{false, true} {
-		s := standIn(t)
-		large := cats(s)
-		c := client(t, s)
-		d, err := openDataset(t, c, testData)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if cached {
-			if _, err := d.Get(t.Context(), "data/train.parquet"); err != nil {
-				t.Fatal(err)
-			}
-		}
-		before := len(s.Requests(s.CDN))
-		f, err := d.Open(t.Context(), "data/train.parquet")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if f.Size() != int64(len(large)) {
-			t.Errorf("%d bytes, want %d", f.Size(), len(large))
-		}
-		var wg sync.WaitGroup
-		for reader := range 4 {
-			wg.Go(func() {
-				r := rand.New(rand.NewPCG(5, uint64(reader)))
-				for range 50 {
-					from := r.IntN(len(large))
-					p := make([]byte, r.IntN(min(len(large)-from, streamBlock+10))+1)
-					if n, err := f.ReadAt(p, int64(from)); n != len(p) || err != nil || !bytes.Equal(p, large[from:from+n]) {
-						t.Errorf("%d bytes at %d: %d, %v", len(p), from, n, err)
-						return
-					}
-				}
-			})
-		}
-		wg.Wait()
-		if all, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size())); err != nil || !bytes.Equal(all, large) {
-			t.Errorf("all: %d bytes, %v", len(all), err)
-		}
-		p := make([]byte, 10)
-		if n, err := f.ReadAt(p, f.Size()-4); n != 4 || err != io.EOF {
-			t.Errorf("over the end: %d, %v", n, err)
-		}
-		if _, err := f.ReadAt(p, -1); err == nil {
-			t.Error("before the start: no error")
-		}
-		gets := len(s.Requests(s.CDN)) - before
-		if want := 3; cached && gets != 0 || !cached && gets != want { // blocks
-			t.Errorf("cached %v: %d requests", cached, gets)
-		}
-		if err := f.Close(); err != nil {
-			t.Error(err)
-		}
-		if _, err := os.Stat(filepath.Join(c.Cache, "datasets--org--cats", "blobs", hubtest.SHA256(large))); (err == nil) != cached {
-			t.Errorf("kept: %v", err)
-		}
-	}
-}
-
-// What breaks on the way is asked for again; what is not what was announced is an error.
-func TestStreamFaults(t *testing.T) {
-	s := standIn(t)
-	large := cats(s)
-	c := client(t, s)
-	d, err := openDataset(t, c, testData)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var mu sync.Mutex
-	cuts := 0
-	s.SetBody(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
-		mu.Lock()
-		defer mu.Unlock()
-		if cuts++; cuts <= 3 {
-			return &hubtest.Cut{ResponseWriter: w, Left: 100_000}
-		}
-		return w
-	})
-	f, err := d.Open(t.Context(), "data/train.parquet")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if all, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size())); err != nil || !bytes.Equal(all, large) {
-		t.Errorf("cut: %d bytes, %v", len(all), err)
-	}
-	s.SetBody(nil)
-	for name, lie := range map[string]hubtest.Intercept{
-		"another range": func(w http.ResponseWriter, r *http.Request) bool {
-			if r.Header.Get("Range") == "" {
-				return false
-			}
-			w.Header().Set("Content-Range", fmt.Sprintf("bytes 1-%d/%d", streamBlock, len(large)))
-			w.WriteHeader(http.StatusPartialContent)
-			return true
-		},
-		"another size": func(w http.ResponseWriter, r *http.Request) bool {
-			if r.Header.Get("Range") == "" {
-				return false
-			}
-			w.Write(large[:100])
-			return true
-		},
-	} {
-		s.SetIntercept(lie)
-		f, err := d.Open(t.Context(), "data/train.parquet")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := f.ReadAt(make([]byte, 10), 0); !errors.Is(err, ErrCorrupt) {
-			t.Errorf("%s: %v", name, err)
-		}
-		s.SetIntercept(nil) // the failure is not kept
-		if _, err := f.ReadAt(make([]byte, 10), 0); err != nil {
-			t.Errorf("after %s: %v", name, err)
-		}
-	}
-	// A host without ranges.
-	s.SetIntercept(func(w http.ResponseWriter, r *http.Request) bool { r.Header.Del("Range"); return false })
-	f, err = d.Open(t.Context(), "data/train.parquet")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := make([]byte, 100)
-	if _, err := f.ReadAt(p, streamBlock+5); err != nil || !bytes.Equal(p, large[streamBlock+5:][:100]) {
-		t.Errorf("without ranges: %v", err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -28,8 +29,9 @@ type localFile struct {
 	hashed  bool   // whether oid is for large
 }
 
-// localFiles lists a folder's files, or a single one, behind links. Hidden files and folders are left out.
-func localFiles(path string) ([]*localFile, error) {
+// localFiles lists a folder's files, or a single one, behind links. Hidden files and folders are left out, and those to leave,
+// which are named by their slash-separated paths in the folder.
+func localFiles(path string, leave []string) ([]*localFile, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -46,7 +48,12 @@ func localFiles(path string) ([]*localFile, error) {
 		if err != nil || at == path {
 			return err
 		}
-		if strings.HasPrefix(d.Name(), ".") {
+		rel, err := filepath.Rel(path, at)
+		if err != nil {
+			return err
+		}
+		name := filepath.ToSlash(rel)
+		if strings.HasPrefix(d.Name(), ".") || slices.Contains(leave, name) {
 			if d.IsDir() {
 				return filepath.SkipDir
 			}
@@ -59,11 +66,6 @@ func localFiles(path string) ([]*localFile, error) {
 		if err != nil {
 			return err
 		}
-		rel, err := filepath.Rel(path, at)
-		if err != nil {
-			return err
-		}
-		name := filepath.ToSlash(rel)
 		if !st.Mode().IsRegular() {
 			return fmt.Errorf("%s is not a file", at)
 		}

@@ -22,6 +22,8 @@ type PushOptions struct {
 	Private bool   // of a repository that is made; one that exists keeps what it is
 	// PullRequest opens one with the commit, in place of committing to the branch. The branch must be main.
 	PullRequest bool
+	// Leave are the folders and files of the folder that stay here, by their slash-separated paths in it.
+	Leave []string
 }
 
 // Pushed is what a push has done.
@@ -90,7 +92,7 @@ func (p *pusher) run(ctx context.Context, path string) (*Pushed, error) {
 		return nil, fmt.Errorf("%s is a commit, want a branch", p.branch)
 	}
 	var err error
-	if p.files, err = localFiles(path); err != nil {
+	if p.files, err = localFiles(path, p.options.Leave); err != nil {
 		return nil, err
 	}
 	if err := p.create(ctx); err != nil {

@@ -100,8 +100,18 @@ func has(t *testing.T, s *hubtest.Server, revision string, want map[string][]byt
 func TestPush(t *testing.T) {
 	s, c := writable(t)
 	dir, files := aModel(t)
-	p := mustPush(t, c, dir, pushRepo, PushOptions{Private: true, Message: "first"})
+	run := filepath.Join(dir, "more", "checkpoints")
+	if err := os.MkdirAll(run, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(run, "last"), []byte("not for others"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	p := mustPush(t, c, dir, pushRepo, PushOptions{Private: true, Message: "first", Leave: []string{"more/checkpoints"}})
 	has(t, s, "main", files)
+	if err := os.RemoveAll(run); err != nil {
+		t.Fatal(err)
+	}
 	r := s.Repo(pushRepo, "main")
 	if !r.Private || !slices.Equal(r.Large, []string{tensorsFile}) || p.Commit != r.Commit || !p.Created || len(p.Committed) != len(files) ||
 		p.Uploaded != int64(len(files[tensorsFile])) || p.URL != s.Hub.URL+"/"+pushRepo+"/commit/"+p.Commit {

@@ -31,8 +31,8 @@ func (a *app) newPushCommand() *cobra.Command {
 DIR is a folder that training or "bit convert" wrote, or a single file. REPO is org/name, which is
 made if it is not there, or org/name@branch. The token comes from HF_TOKEN or the file of
 HF_TOKEN_PATH and goes to the hub alone. What the hub has already is not sent again, so a
-push that was cut goes on where it ended. Hidden files stay here; files of the repository
-that DIR does not have stay there.`,
+push that was cut goes on where it ended. Hidden files and a run's folders checkpoints and
+logs stay here; files of the repository that DIR does not have stay there.`,
 		Example: `  bit push my-model me/my-model
   bit push my-model me/my-model --private --message "trained on more flowers"
   bit push my-model google/bit-50 --create-pr`,
@@ -70,6 +70,7 @@ func (a *app) push(ctx context.Context, dir, repo string, o pushOptions) error {
 	}
 	line := &status{out: a.stderr}
 	c.Progress = newDownloadLog(line).show
+	o.Leave = []string{checkpointDir, logsDir}
 	p, err := c.Push(ctx, dir, ref, o.PushOptions)
 	line.clear()
 	if err != nil {

@@ -50,8 +50,12 @@ func (o *trainingOptions) addFlags(cmd *cobra.Command) {
 	}
 }
 
-// checkpointDir is where a run keeps its checkpoints, inside its output folder.
-const checkpointDir = "checkpoints"
+// checkpointDir is where a run keeps its checkpoints, inside its output folder, and logsDir where it keeps its event files
+// unless --logs says otherwise.
+const (
+	checkpointDir = "checkpoints"
+	logsDir       = "logs"
+)
 
 // options returns the settings of the training loop, and an error if the output folder holds something that the run
 // would overwrite.
@@ -72,7 +76,7 @@ func (o *trainingOptions) options() (train.Options, error) {
 	logs := o.logs
 	switch logs {
 	case "":
-		logs = filepath.Join(o.output, "logs")
+		logs = filepath.Join(o.output, logsDir)
 	case "none":
 		logs = ""
 	}
