@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/parquet-go/parquet-go"
@@ -72,6 +73,9 @@ func openParquet(path string, _ Options) (writer, error) {
 	}
 	slices.Sort(p.parts)
 	if fileErr == nil { // it is the first part of a longer one
+		if err := checkColumns(path); err != nil {
+			return nil, err
+		}
 		part := p.next()
 		if err := os.Rename(path, part); err != nil {
 			return nil, err
@@ -99,6 +103,35 @@ func (p *parquetFile) resume(use func(name string)) error {
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkColumns reports a file that has other columns than ours, of which reading would make empty rows and writing an end.
+func checkColumns(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	file, err := parquet.OpenFile(f, info.Size(), parquet.SkipPageIndex(true))
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	names := func(s *parquet.Schema) string {
+		var list []string
+		for _, column := range s.Columns() {
+			list = append(list, strings.Join(column, "."))
+		}
+		slices.Sort(list)
+		return strings.Join(list, ",")
+	}
+	if got, want := names(file.Schema()), names(parquet.SchemaOf(row{})); got != want {
+		return fmt.Errorf("%s: its columns are %s, those of results %s", path, got, want)
 	}
 	return nil
 }

@@ -187,6 +187,17 @@ func TestOpenErrors(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %q", test.path, f, err, test.want)
 		}
 	}
+	type other struct{ File, Author string }
+	foreign := filepath.Join(dir, "other.parquet")
+	if err := parquet.WriteFile(foreign, []other{{"a", "b"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := results.Open(foreign, results.Options{Resume: true}); err == nil || !strings.Contains(err.Error(), "its columns are Author,File") {
+		t.Errorf("a table of something else: %v", err)
+	}
+	if rows, err := parquet.ReadFile[other](foreign); err != nil || len(rows) != 1 || rows[0].Author != "b" {
+		t.Errorf("a table of something else is now %v, %v", rows, err)
+	}
 	if err := os.Mkdir(filepath.Join(dir, "x.parquet.parts"), 0o777); err != nil {
 		t.Fatal(err)
 	}
