@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -35,6 +36,9 @@ const (
 // fileVersion is what the first event of a file says (tensorflow/core/util/events_writer.h).
 const fileVersion = "brain.Event:2"
 
+// eventFiles is how the names of event files begin.
+const eventFiles = "events.out.tfevents."
+
 // Scalar is a named value.
 type Scalar struct {
 	Tag   string // such as "train/loss"; TensorBoard groups by what is before the slash
@@ -57,9 +61,15 @@ func Create(dir string, step int) (*Writer, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, err
 	}
-	before, err := filepath.Glob(filepath.Join(dir, "events.out.tfevents.*"))
+	entries, err := os.ReadDir(dir) // the folder's name may hold what a pattern means something by
 	if err != nil {
 		return nil, err
+	}
+	before := 0
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), eventFiles) {
+			before++
+		}
 	}
 	host, err := os.Hostname()
 	if err != nil {
@@ -67,7 +77,7 @@ func Create(dir string, step int) (*Writer, error) {
 	}
 	// TensorBoard reads the files of a folder in the order of their names.
 	now := time.Now()
-	path := filepath.Join(dir, fmt.Sprintf("events.out.tfevents.%010d.%04d.%s", now.Unix(), len(before), host))
+	path := filepath.Join(dir, fmt.Sprintf("%s%010d.%04d.%s", eventFiles, now.Unix(), before, host))
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package tensorboard_test
 import (
 	"bufio"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,14 +73,14 @@ type event struct {
 // read reads the files of a folder in the order of their names, by the reader of TFRecords and a descriptor.
 func read(t *testing.T, dir string) (files [][]event) {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(dir, "events.out.tfevents.*"))
+	names, err := fs.Glob(os.DirFS(dir), "events.out.tfevents.*")
 	if err != nil {
 		t.Fatal(err)
 	}
 	slices.Sort(names)
 	kind := eventType(t)
 	for _, name := range names {
-		f, err := os.Open(name)
+		f, err := os.Open(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,7 +123,7 @@ func read(t *testing.T, dir string) (files [][]event) {
 
 // Two processes of one run write a file each, and a reader with nothing of ours but the framing finds what went in.
 func TestEventFiles(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "logs", "run")
+	dir := filepath.Join(t.TempDir(), "logs", "run [1") // a name, and no pattern
 	for _, start := range []int{0, 4} {
 		w, err := tensorboard.Create(dir, start)
 		if err != nil {
