@@ -81,20 +81,26 @@ func (l *Loader) load(w *worker, index int) (*picture, error) {
 	return pic, nil
 }
 
-// loadOrNext is load, but for a broken picture it takes the next one of its class in the list, cyclically. It returns
-// the index of the one taken.
+// loadOrNext is load, but for a broken picture it takes the next one of its class in the list, cyclically; of several labels
+// the first is its class, and if there is no other of it any picture will do, whose labels are then the targets. It returns the
+// index of the one taken.
 func (l *Loader) loadOrNext(w *worker, index int) (int, *picture, error) {
-	label := l.examples[index].Label
-	for i := range l.examples {
-		at := (index + i) % len(l.examples)
-		if l.examples[at].Label != label {
-			continue
+	wanted := &l.examples[index]
+	for _, any := range []bool{false, true} {
+		if any && wanted.Labels == nil {
+			break
 		}
-		pic, err := l.load(w, at)
-		if _, broken := errors.AsType[*data.BrokenError](err); !broken {
-			return at, pic, err
+		for i := range l.examples {
+			at := (index + i) % len(l.examples)
+			if !any && l.examples[at].Label != wanted.Label {
+				continue
+			}
+			pic, err := l.load(w, at)
+			if _, broken := errors.AsType[*data.BrokenError](err); !broken {
+				return at, pic, err
+			}
 		}
 	}
 	return 0, nil, fmt.Errorf("no image of the class of %s can be decoded: %w",
-		l.examples[index].Path, l.broken.at(index))
+		wanted.Path, l.broken.at(index))
 }

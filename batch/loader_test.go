@@ -363,6 +363,25 @@ func TestLoaderBrokenPictures(t *testing.T) {
 	checkSkipped(t, e.Skipped())
 }
 
+// The only picture of its first label is broken: where pictures have several labels another takes its place, with its own.
+func TestLoaderBrokenPictureOfSeveralLabels(t *testing.T) {
+	fsys, examples := flat(t, 0, 1)
+	fsys["000.png"] = &fstest.MapFile{Data: []byte("not a picture")}
+	examples[0].Labels, examples[1].Labels = []int32{0, 1}, []int32{1}
+	l, err := batch.NewTrainLoader(batch.TrainConfig{Source: data.Files{FS: fsys}, Examples: examples, Batch: 2, Classes: 2, Pipeline: batch.Pipeline{batch.Resize{Size: 2}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	b, err := l.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(b.Index, []int32{1, 1}) || !slices.Equal(b.Targets, []float32{0, 1, 0, 1}) {
+		t.Errorf("examples %v with targets %v, want the second alone", b.Index, b.Targets)
+	}
+}
+
 func checkSkipped(t *testing.T, skipped []data.Skipped) {
 	t.Helper()
 	if len(skipped) != 2 || skipped[0].Path != "001.png" || skipped[1].Path != "005.png" || skipped[0].Reason == "" {
