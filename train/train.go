@@ -169,7 +169,8 @@ func (l *loop) run(ctx context.Context, src source) (Result, error) {
 // stopped reports whether the run's patience is at an end.
 func (l *loop) stopped() bool { return l.cfg.Patience > 0 && l.at.Stale >= l.cfg.Patience }
 
-// step takes one optimiser step on the next batch. If it returns an error no parameter has changed.
+// step takes one optimiser step on the next batch. If it returns an error no parameter has changed, unless that is of
+// writing the step down.
 func (l *loop) step(ctx context.Context, src source) error {
 	start := time.Now()
 	l.eng.ZeroGrad()
@@ -332,12 +333,12 @@ func (l *loop) evaluationsLeft() int {
 	return (total+every-1)/every - (l.at.Step-1)/every
 }
 
-// better reports whether an evaluation is better than the best: see Config.KeepBest.
+// better reports whether an evaluation is better than the best: see Config.KeepBest. A loss that is no number is the worst.
 func (l *loop) better(r, best eval.Result) bool {
 	if l.cfg.Data.Classes == 0 && r.Top1 != best.Top1 {
 		return r.Top1 > best.Top1
 	}
-	return r.Loss < best.Loss
+	return r.Loss < best.Loss || math.IsNaN(best.Loss) && !math.IsNaN(r.Loss)
 }
 
 // stop ends the run early, between two steps. If the context was cancelled it tries to save the run and returns an

@@ -59,9 +59,9 @@ func Measure(ctx context.Context, net *resnet.Network, ds *data.Dataset, p Plan,
 	steps, images := float64(p.Schedule.Total), float64(p.Batch)
 	// A picture is decoded the first time, and again each time if the cache has no room for it.
 	bytes := 3 * float64(min(p.Height*p.Width, p.Resize*p.Resize))
-	cached := min(1, float64(p.Memory.Cache)/(bytes*float64(p.Examples)))
+	cached := max(0, min(1, float64(p.Memory.Cache)/(bytes*float64(p.Examples)))) // a negative size is no cache
 	seen := steps * images * draws
-	first := min(seen, float64(p.Examples)*max(0, cached))
+	first := min(seen, float64(p.Examples)*cached)
 	again := max(0, seen-first)
 	data := first*pictures.cold + again*(cached*pictures.warm+(1-cached)*pictures.cold)
 	step := images*network.image*scale + network.step

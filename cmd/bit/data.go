@@ -34,7 +34,7 @@ func (o *dataOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.splitColumn, "split-column", "", "column of a table with train, val or test (default split, if there is one)")
 	f.StringVar(&o.labelSeparator, "label-separator", "", "what stands between several labels of a picture, which may then have any number of them")
 	f.StringVar(&o.classes, "classes", "", "file of the classes' names in their order, one a line or JSON, where labels are numbers")
-	f.Float64Var(&o.maxSkipped, "max-skipped", data.DefaultMaxSkipped, "share of a table's rows that may be unusable, from 0 to 1")
+	f.Float64Var(&o.maxSkipped, "max-skipped", data.DefaultMaxSkipped, "share of the pictures, and of a table's rows, that may be unusable, from 0 to 1")
 }
 
 // addPictureFlags adds those that matter where labels do not.

@@ -76,10 +76,11 @@ func checkHybrid(b []byte, width, values int64) error {
 			}
 			count, size = 8*count, count*width
 		}
-		// The last group is filled up to eight.
-		if total += count; count < 0 || total > values+7 {
-			return fmt.Errorf("%w: runs of %d values in a page of %d", ErrCorrupt, total, values)
+		// The last group is filled up to eight. A sum of what runs claim could overflow.
+		if count > values+7-total {
+			return fmt.Errorf("%w: runs of %d values after %d in a page of %d", ErrCorrupt, count, total, values)
 		}
+		total += count
 		b = b[min(size, int64(len(b))):] // whether a cut run is an error is for its decoder to say
 	}
 	return nil
