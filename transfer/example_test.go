@@ -1,7 +1,10 @@
 package transfer_test
 
 import (
+	"bytes"
 	"fmt"
+	"image"
+	"image/png"
 	"log"
 	"testing/fstest"
 
@@ -10,16 +13,16 @@ import (
 	"github.com/bigtransfer/bit/transfer"
 )
 
-// picture is a PNG file of one pixel.
-const picture = "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89" +
-	"\x00\x00\x00\rIDATx\x9cc\xf8\xcf\xc0\xf0\x1f\x00\x05\x00\x01\xff\x89\x99=\x1d\x00\x00\x00\x00IEND\xaeB`\x82"
-
 // flowers is a data set of three small classes of unequal size.
 func flowers() *data.Dataset {
+	var picture bytes.Buffer
+	if err := png.Encode(&picture, image.NewGray(image.Rect(0, 0, 32, 32))); err != nil {
+		log.Fatal(err)
+	}
 	fsys := fstest.MapFS{}
 	for class, n := range map[string]int{"daisy": 6, "poppy": 2, "rose": 1} {
 		for i := range n {
-			fsys[fmt.Sprintf("%s/%d.png", class, i)] = &fstest.MapFile{Data: []byte(picture)}
+			fsys[fmt.Sprintf("%s/%d.png", class, i)] = &fstest.MapFile{Data: picture.Bytes()}
 		}
 	}
 	ds, err := data.OpenFS(fsys)
