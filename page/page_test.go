@@ -17,8 +17,11 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/bigtransfer/bit"
 	"github.com/bigtransfer/bit/api"
+	"github.com/bigtransfer/bit/calibrate"
 	"github.com/bigtransfer/bit/internal/fixture"
+	"github.com/bigtransfer/bit/weights"
 )
 
 // cifar returns picture files of a class, the first of them in the order of their names.
@@ -329,4 +332,33 @@ func TestToken(t *testing.T) {
 	b.until(`document.querySelectorAll('.bars li').length === 5`)
 	b.run(chromedp.Reload())
 	b.until(`document.querySelector('.well') && !document.querySelector('dialog')`)
+}
+
+// What a model takes for none of its classes is not given the name of one.
+func TestUnknown(t *testing.T) {
+	m, err := bit.Open(t.Context(), "")
+	if err == nil {
+		// No picture is so sure.
+		err = m.SetCalibration(calibrate.Calibration{Unknown: &calibrate.Unknown{Score: calibrate.MaxLogit, Threshold: 1e6, FalseReject: 0.5}})
+	}
+	dir := filepath.Join(t.TempDir(), "strict")
+	if err == nil {
+		err = m.Save(dir, weights.Card{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serveIn(t, "none", "--model", "BiT-Tiny-R26x0.5,"+dir)
+	b := browse(t, 1280, 860)
+	b.run(chromedp.Navigate(s.url))
+	b.until(`document.querySelector('.well')`)
+	b.drop(".well", fixture.Case(t, "images", "cat.png"))
+	b.until(`document.querySelector('.verdict h2')`)
+	if says := b.text(".verdict h2"); says == "None of the classes" {
+		t.Error("a model without a threshold knows none of its classes")
+	}
+	evaluate[any](b, `(s => { s.value = 'strict'; s.dispatchEvent(new Event('change')); })(document.querySelector('#model'))`)
+	b.until(`document.querySelector('.verdict h2').innerText === 'None of the classes'`)
+	b.accessible("unknown")
+	b.quiet()
 }

@@ -3,7 +3,15 @@ import { h, put, count, busy } from './dom.js';
 import * as api from './api.js';
 
 export async function projectsView(main) {
-  const { projects } = await api.projects();
+  let projects;
+  try {
+    ({ projects } = await api.projects());
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    put(main, h('div', { class: 'head' }, h('div', {}, h('h1', { text: 'Teach a model' }),
+      h('p', { class: 'soft', text: 'Nobody can teach on this server: it has no folder for projects. Whoever runs it can name one, by --projects.' }))));
+    return;
+  }
   const name = h('input', { id: 'name', required: true, maxlength: 120, placeholder: 'Recyclable or not', autocomplete: 'off' });
   const button = h('button', { class: 'primary', text: 'Begin' });
   const form = h('form', {

@@ -73,6 +73,7 @@ export function stage({ ask, hint, explainable = true }) {
       put(results);
       element.classList.add('bare');
       map.hidden = mapControls.hidden = true;
+      frame.classList.remove('mapped');
       complain(error);
     } finally {
       if (!signal.aborted) element.classList.remove('waiting');
@@ -111,6 +112,7 @@ export function stage({ ask, hint, explainable = true }) {
   function drawMap() {
     const e = answer?.explanation;
     map.hidden = !e || !showMap.checked;
+    frame.classList.toggle('mapped', !map.hidden);
     opacity.disabled = !showMap.checked;
     if (map.hidden) return;
     draw(map, e);
@@ -144,6 +146,7 @@ export function stage({ ask, hint, explainable = true }) {
     cameraButton.textContent = 'Use the camera';
     if (video.hidden) return;
     video.hidden = map.hidden = true;
+    frame.classList.remove('mapped');
     if (file && answer) show(file); // the last frame stays, to be looked at
     else {
       frame.hidden = true;
