@@ -24,7 +24,37 @@ type fit struct {
 const maxLeftOut = 4000
 
 // probe fits the closed-form head to a project's pictures as they are, unless it is that already.
-func (t *Teacher) probe(ctx context.Context, d *desk) (*fit, error) {
+func (t *Teacher) probe(ctx context.Context, d *desk) (f *fit, err error) {
+	err = t.undisturbed(d.id, func() (err error) {
+		f, err = t.fit(ctx, d)
+		return err
+	})
+	return f, err
+}
+
+// undisturbed calls f again if it fails and the project has changed meanwhile: a picture that is removed while others are
+// looked at is no reason to fail.
+func (t *Teacher) undisturbed(id string, f func() error) error {
+	const most = 10
+	for n := 1; ; n++ {
+		before, err := t.Store.Get(id)
+		if err != nil {
+			return err
+		}
+		if err = f(); err == nil {
+			return nil
+		}
+		after, gone := t.Store.Get(id)
+		switch {
+		case gone != nil:
+			return gone
+		case n == most || after.Revision == before.Revision:
+			return err
+		}
+	}
+}
+
+func (t *Teacher) fit(ctx context.Context, d *desk) (*fit, error) {
 	p, err := t.Store.Get(d.id)
 	if err != nil {
 		return nil, err
@@ -130,15 +160,19 @@ func (t *Teacher) probeModel(ctx context.Context, d *desk) (*bit.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	ds, revision, err := t.Store.Dataset(d.id)
-	if err != nil {
-		return nil, err
-	}
 	// Fitted again, from the features that are kept on disk: so the model has the statistics that classes are added with.
-	m, _, err := base.Probe(ctx, ds, bit.ProbeOptions{Embed: bit.EmbedOptions{Cache: t.Store.FeatureDir()}})
-	if err == nil && revision == f.record.Revision {
-		f.model = m
-	}
+	var m *bit.Model
+	err = t.undisturbed(d.id, func() error {
+		ds, revision, err := t.Store.Dataset(d.id)
+		if err != nil {
+			return err
+		}
+		m, _, err = base.Probe(ctx, ds, bit.ProbeOptions{Embed: bit.EmbedOptions{Cache: t.Store.FeatureDir()}})
+		if err == nil && revision == f.record.Revision {
+			f.model = m
+		}
+		return err
+	})
 	return m, err
 }
 
