@@ -72,7 +72,7 @@ func (s *server) weights(t testing.TB, project string) []byte {
 // It is then paused, and ends with the bits of one that nothing happened to. So it is after SIGTERM.
 func TestKillDuringTraining(t *testing.T) {
 	dir := t.TempDir()
-	settings := api.TrainingSettings{Steps: 24, Batch: 16, Crop: 32}
+	settings := api.TrainingSettings{Steps: 80, Batch: 16, Crop: 32}
 	s := serveIn(t, dir)
 	ctx, client := t.Context(), &api.Client{Server: s.url}
 	untouched, killed := s.project(t, "Untouched"), s.project(t, "Killed")

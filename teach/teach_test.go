@@ -312,10 +312,11 @@ func TestStopAndResume(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, project.Limits{})
 	ctx := t.Context()
-	settings := api.TrainingSettings{Steps: 12, Batch: 16, Crop: 32, Seed: 7}
+	const steps = 80 // long enough to be caught in the middle
+	settings := api.TrainingSettings{Steps: steps, Batch: 16, Crop: 32, Seed: 7}
 	undisturbed, _ := s.teach(t, "Undisturbed", 10)
 	one := must[api.Training](t)(s.StartTraining(ctx, undisturbed.ID, settings))
-	if one.Images != 24 || one.HeldOut != 6 || one.Steps != 12 {
+	if one.Images != 24 || one.HeldOut != 6 || one.Steps != steps {
 		t.Errorf("%+v, want 24 pictures to train on and 6 held out", one)
 	}
 	disturbed, ids := s.teach(t, "Disturbed", 10)
@@ -324,7 +325,7 @@ func TestStopAndResume(t *testing.T) {
 		t.Errorf("a second training of a project: %v", err)
 	}
 	last, curve := s.watch(t, undisturbed.ID, one.ID, nil)
-	if last.State != "done" || len(curve) < 12 || curve[0].Step != 1 || curve[len(curve)-1].Step != 12 {
+	if last.State != "done" || len(curve) != steps || curve[0].Step != 1 || curve[len(curve)-1].Step != steps {
 		t.Fatalf("%+v, a curve of %d points", last, len(curve))
 	}
 	want := s.weights(t, undisturbed.ID)
@@ -343,7 +344,7 @@ func TestStopAndResume(t *testing.T) {
 
 	s = open(t, dir, project.Limits{})
 	m := must[api.Project](t)(s.Project(ctx, disturbed.ID)).Training
-	if m.State != "paused" || m.Step == 0 || m.Step == 12 || m.Why == "" {
+	if m.State != "paused" || m.Step == 0 || m.Step == steps || m.Why == "" {
 		t.Fatalf("%+v, want it paused in the middle, and why", m)
 	}
 	must[api.Training](t)(s.ResumeTraining(ctx, disturbed.ID, two.ID))
@@ -358,8 +359,8 @@ func TestStopAndResume(t *testing.T) {
 	if at < 0 || got.Models[at].Judged != 6 || got.Models[at].Pictures != 24 || got.Models[at].Revision == got.Revision || !slices.Equal(got.Models[at].Classes, classes) {
 		t.Errorf("%+v, want a model of three classes that is out of date", got.Models)
 	}
-	if full := must[api.Training](t)(s.Training(ctx, disturbed.ID, two.ID)); len(full.Curve) != 12 {
-		t.Errorf("a curve of %d points, want 12", len(full.Curve))
+	if full := must[api.Training](t)(s.Training(ctx, disturbed.ID, two.ID)); len(full.Curve) != steps {
+		t.Errorf("a curve of %d points, want %d", len(full.Curve), steps)
 	}
 	if entries := must[[]os.DirEntry](t)(os.ReadDir(s.store.RunDir(disturbed.ID, two.ID))); len(entries) != 1 || entries[0].Name() != "model" {
 		t.Errorf("the folder of the run has %v, want the model alone", entries)
