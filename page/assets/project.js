@@ -11,7 +11,7 @@ import * as api from './api.js';
 export async function projectView(main, id) {
   // What all parts share. refresh reads the project again and tells them.
   const shared = { id, project: undefined, pictures: [], mistakes: new Map(), refresh, changed };
-  let closed = false, reading;
+  let closed = false, reading, queued;
 
   const title = h('h1');
   const notes = h('ul', { class: 'notes', 'aria-label': 'What to know about the pictures' });
@@ -39,24 +39,22 @@ export async function projectView(main, id) {
       h('div', { class: 'left' }, notes, classes.element),
       h('div', { class: 'right' }, train.element, tuning.element, tryIt, take.element)));
 
-  // refresh reads project and pictures; several calls at once become one.
+  // refresh reads project and pictures. While they are being read already, they are read once more after that: what is
+  // asked for now must be in it.
   function refresh() {
-    reading ??= (async () => {
-      try {
-        const [project, { pictures }] = await Promise.all([api.project(id), api.pictures(id)]);
-        if (closed) return;
-        Object.assign(shared, { project, pictures });
-        render();
-      } finally {
-        reading = undefined;
-      }
-    })();
-    return reading;
+    if (!reading) return reading = read().finally(() => { reading = undefined; });
+    return queued ??= reading.catch(() => {}).then(() => { queued = undefined; return refresh(); });
+  }
+
+  async function read() {
+    const [project, { pictures }] = await Promise.all([api.project(id), api.pictures(id)]);
+    if (closed) return;
+    Object.assign(shared, { project, pictures });
+    render();
   }
 
   // changed is called when classes or pictures have changed.
   async function changed() {
-    if (reading) await reading.catch(() => {}); // it may have begun before the change
     await refresh();
     train.fit();
   }

@@ -62,8 +62,10 @@ export function tuningPanel(shared) {
     try {
       await api.watch(id, training.id, show, signal);
       if (signal.aborted) return;
-      following = false;
       await shared.refresh();
+      if (signal.aborted) return;
+      following = false;
+      render();
       if (training?.state === 'done' && before !== 'done') say('Fine-tuning is done.');
     } catch (error) {
       if (signal.aborted) return;
