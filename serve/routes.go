@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/pprof"
 	"runtime/debug"
@@ -17,9 +18,11 @@ type Route struct {
 	Pattern string // of the path, as http.ServeMux has it: "/v1/models/{model}"
 	// Public routes need no token: probes, and the files of a page, which hold no secret.
 	Public bool
-	// Slow routes have no limit on their time: they answer as long as they like, and end when the request's context does.
+	// Slow routes have no limit on their time once the body has come: they answer as long as they like, and end when the
+	// request's context does.
 	Slow bool
-	// Answer writes the answer, or else nothing and returns an error, which becomes the answer (see [Failf]).
+	// Answer writes the answer, or else nothing and returns an error, which becomes the answer (see [Failf]). After an error
+	// that comes in the middle of an answer the connection is broken, so that nobody takes the part for the whole.
 	Answer func(w http.ResponseWriter, r *http.Request) error
 }
 
@@ -81,6 +84,10 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := e.answer(w, r); err != nil {
 		f := failureOf(err)
 		info.err, info.reason = err, f.reason
+		if out, ok := w.(*recorder); ok && out.status != 0 {
+			// The client has the beginning of an answer. That there is no more of it, only a broken connection can say.
+			panic(http.ErrAbortHandler)
+		}
 		writeFailure(w, f)
 	}
 }
@@ -96,8 +103,13 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request) (err error) {
 	}
 	control := http.NewResponseController(w)
 	if e.route.Slow {
-		control.SetReadDeadline(time.Time{})
 		control.SetWriteDeadline(time.Time{})
+		r.Body = &slowBody{r.Body, func() { control.SetReadDeadline(time.Time{}) }}
+		if r.ContentLength == 0 {
+			control.SetReadDeadline(time.Time{})
+		} else {
+			control.SetReadDeadline(time.Now().Add(e.s.config.Timeout + stallTime))
+		}
 	} else {
 		timeout := e.s.config.Timeout
 		if text := r.Header.Get(headerTimeout); text != "" {
@@ -124,6 +136,21 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request) (err error) {
 		}
 	}()
 	return e.route.Answer(w, r)
+}
+
+// slowBody is the body of a request to a slow route, and calls ended at its end: the body must come in time, the answer need
+// not.
+type slowBody struct {
+	io.ReadCloser
+	ended func()
+}
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.ended()
+	}
+	return n, err
 }
 
 // stallTime is how long after the time of a request its body is cut off.
