@@ -68,13 +68,13 @@ func (h *hold) more(pictures int) error {
 	return nil
 }
 
-// grow takes memory for more of a body.
-func (h *hold) grow(bytes int64) bool {
-	ok := h.a.bodies.free.TryAcquire(bytes)
-	if ok {
-		h.bytes += bytes
+// grow takes memory for more of a body, or for the values that are read from it.
+func (h *hold) grow(bytes int64) error {
+	if !h.a.bodies.free.TryAcquire(bytes) {
+		return h.a.busy(reasonMemory)
 	}
-	return ok
+	h.bytes += bytes
+	return nil
 }
 
 // leave gives everything back.

@@ -121,15 +121,15 @@ type growing struct {
 	read int64
 }
 
-// growth is how much memory is taken at a time.
+// growth is how much memory is taken at a time at least.
 const growth = 256 << 10
 
 func (g *growing) Read(p []byte) (int, error) {
 	n, err := g.ReadCloser.Read(p)
 	g.read += int64(n)
-	if g.read > g.hold.bytes {
-		if !g.hold.grow(growth) {
-			return 0, g.hold.a.busy(reasonMemory)
+	if more := g.read - g.hold.bytes; more > 0 {
+		if err := g.hold.grow(max(more, growth)); err != nil {
+			return 0, err
 		}
 	}
 	return n, err

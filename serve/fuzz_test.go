@@ -17,7 +17,7 @@ func FuzzInferBody(f *testing.F) {
 		req, rest, err := splitBody(body, length)
 		var in *inferInput
 		if err == nil {
-			in, err = readInput(req, rest)
+			in, err = readInput(req, rest, func(int64) error { return nil })
 		}
 		if err != nil {
 			if got := failureOf(err).status; got != http.StatusBadRequest {

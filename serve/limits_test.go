@@ -230,6 +230,26 @@ func TestMemoryFull(t *testing.T) {
 	})
 }
 
+// The values of a tensor take memory beside the text that they are read from.
+func TestMemoryOfValues(t *testing.T) {
+	s, h := undescribed(t, nil)
+	const values = 3 * 64 * 64
+	body := []byte(`{"inputs":[{"name":"images","datatype":"FP32","shape":[1,3,64,64],"data":[0` + strings.Repeat(",0", values-1) + `]}]}`)
+	for _, c := range []struct {
+		left   int64 // of memory, beside the body
+		status int
+	}{{4*values - 1, 503}, {4 * values, 200}} {
+		taken := s.admission.bodies.all - int64(len(body)) - c.left
+		if !s.admission.bodies.free.TryAcquire(taken) {
+			t.Fatal("memory is not free")
+		}
+		if a := send(t, "POST", h.URL+"/v2/models/tiny/infer", body); a.status != c.status {
+			t.Errorf("%d bytes left: status %d: %.200s, want %d", c.left, a.status, a.body, c.status)
+		}
+		s.admission.bodies.free.Release(taken)
+	}
+}
+
 // A request whose time is over is answered 504, one whose client goes away not at all; both leave the queue and their places.
 func TestDeadlineAndCancellation(t *testing.T) {
 	s, h := undescribed(t, func(c *Config) { c.Queue = 4 })

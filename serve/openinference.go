@@ -2,7 +2,9 @@ package serve
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -132,10 +134,10 @@ func (s *Server) modelInfer(w http.ResponseWriter, r *http.Request) error {
 			return failf(http.StatusBadRequest, "parameter timeout: want microseconds")
 		}
 		var cancel func()
-		ctx, cancel = withTimeout(ctx, time.Duration(us)*time.Microsecond)
+		ctx, cancel = withTimeout(ctx, time.Duration(min(us, math.MaxInt64/int64(time.Microsecond)))*time.Microsecond)
 		defer cancel()
 	}
-	in, err := readInput(req, binary)
+	in, err := readInput(req, binary, hold.grow)
 	if err != nil {
 		return err
 	}
@@ -193,12 +195,12 @@ func (i *instance) wantedOutputs(req *api.InferRequest) ([]wantedOutput, error) 
 	}
 	var wanted []wantedOutput
 	for _, o := range asked {
-		known := false
-		for _, name := range i.outputs() {
-			known = known || name == o.Name
-		}
-		if !known {
+		if !slices.Contains(i.outputs(), o.Name) {
 			return nil, failf(http.StatusBadRequest, "output %q: the model has %q", o.Name, i.outputs())
+		}
+		// A list of the same one over and over would make an answer far larger than its request.
+		if slices.ContainsFunc(wanted, func(w wantedOutput) bool { return w.name == o.Name }) {
+			return nil, failf(http.StatusBadRequest, "output %q is asked for twice", o.Name)
 		}
 		out := wantedOutput{name: o.Name, binary: allBinary}
 		if _, ok := o.Parameters[paramBinary]; ok {

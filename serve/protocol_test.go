@@ -283,6 +283,9 @@ func TestInfer(t *testing.T) {
 		t.Errorf("logits of type %T, want bytes", outputs["logits"].Data)
 	}
 	checkOutputs(t, "binary output", outputs, refs)
+
+	request["parameters"] = map[string]any{"timeout": 1e16} // microseconds: more than a time.Duration has
+	checkOutputs(t, "a long time", infer(t, url, request, nil), refs)
 }
 
 // Outputs that are asked for, and the best classes as text.
@@ -336,6 +339,7 @@ func TestInferRefuses(t *testing.T) {
 		{`{"inputs":[{"name":"files","datatype":"BYTES","shape":[1],"data":["?"]}]}`, "base64"},
 		{`{"inputs":[{"name":"files","datatype":"BYTES","shape":[2],"data":["AAAA"]}]}`, "needs 2"},
 		{`{"inputs":[{"name":"files","datatype":"BYTES","shape":[1],"data":["AAAA"]}],"outputs":[{"name":"boxes"}]}`, "boxes"},
+		{`{"inputs":[{"name":"files","datatype":"BYTES","shape":[1],"data":["AAAA"]}],"outputs":[{"name":"logits"},{"name":"logits"}]}`, "twice"},
 		{`{"inputs":[{"name":"files","datatype":"BYTES","shape":[1],"data":["AAAA"]}],"parameters":{"timeout":"soon"}}`, "timeout"},
 		{`{"inputs":[{"name":"files","datatype":"BYTES","shape":[1],"data":["AAAA"]}],"parameters":{"binary_data_output":1}}`, "true or false"},
 	} {

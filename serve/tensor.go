@@ -32,8 +32,9 @@ type inferInput struct {
 
 func (in *inferInput) count() int { return in.shape[0] }
 
-// readInput reads the input of a request: one of the tensors, from JSON or from what follows it.
-func readInput(req *api.InferRequest, rest []byte) (*inferInput, error) {
+// readInput reads the input of a request: one of the tensors, from JSON or from what follows it. It asks reserve for the
+// memory of the values, which can be twice that of their text.
+func readInput(req *api.InferRequest, rest []byte, reserve func(bytes int64) error) (*inferInput, error) {
 	if len(req.Inputs) != 1 {
 		return nil, failf(http.StatusBadRequest, "%d inputs, want one of %q, %q and %q", len(req.Inputs), tensorImages, tensorPixels, tensorFiles)
 	}
@@ -76,12 +77,12 @@ func readInput(req *api.InferRequest, rest []byte) (*inferInput, error) {
 		if err != nil || bytes != int64(len(rest)) {
 			return nil, failf(http.StatusBadRequest, "input %q: binary_data_size is %v, and %d bytes follow the JSON", t.Name, n, len(rest))
 		}
-		return in, in.readBinary(rest, size)
+		return in, in.readBinary(rest, size, reserve)
 	}
 	if len(rest) > 0 {
 		return nil, failf(http.StatusBadRequest, "%d bytes follow the JSON, and no input has a binary_data_size", len(rest))
 	}
-	return in, in.readJSON(t.Data, size)
+	return in, in.readJSON(t.Data, size, reserve)
 }
 
 // checkShape returns the number of values of a shape.
@@ -100,13 +101,16 @@ func checkShape(name string, shape []int, rank int) (int, error) {
 }
 
 // readBinary reads values in little-endian order; files each after its length.
-func (in *inferInput) readBinary(b []byte, size int) error {
+func (in *inferInput) readBinary(b []byte, size int, reserve func(bytes int64) error) error {
 	want := map[string]int{tensorImages: 4 * size, tensorPixels: size, tensorFiles: len(b)}[in.name]
 	if len(b) != want {
 		return failf(http.StatusBadRequest, "input %q has %d bytes, its shape %v needs %d", in.name, len(b), in.shape, want)
 	}
 	switch in.name {
 	case tensorImages:
+		if err := reserve(4 * int64(size)); err != nil {
+			return err
+		}
 		in.floats = make([]float32, size)
 		for i := range in.floats {
 			in.floats[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
@@ -130,8 +134,11 @@ func (in *inferInput) readBinary(b []byte, size int) error {
 }
 
 // readJSON reads values from JSON, flat or nested.
-func (in *inferInput) readJSON(data json.RawMessage, size int) error {
+func (in *inferInput) readJSON(data json.RawMessage, size int, reserve func(bytes int64) error) error {
 	if in.name == tensorFiles {
+		if err := reserve(int64(base64.StdEncoding.DecodedLen(len(data)))); err != nil {
+			return err
+		}
 		var texts []string
 		if err := json.Unmarshal(data, &texts); err != nil {
 			return failf(http.StatusBadRequest, "input %q: data: want a list of pictures in base64: %v", in.name, err)
@@ -150,6 +157,10 @@ func (in *inferInput) readJSON(data json.RawMessage, size int) error {
 	}
 	if len(data) < size { // before memory for it is asked for
 		return failf(http.StatusBadRequest, "input %q has fewer values than its shape %v needs", in.name, in.shape)
+	}
+	each := map[string]int64{tensorImages: 4, tensorPixels: 1}[in.name]
+	if err := reserve(each * int64(size)); err != nil {
+		return err
 	}
 	add := func(text string) error {
 		v, err := strconv.ParseFloat(text, 32)
