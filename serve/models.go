@@ -16,7 +16,7 @@ import (
 // model is a name and what answers to it now.
 type model struct {
 	name string
-	open func(context.Context) (*bit.Classifier, error) // again; nil if it cannot be
+	open func(context.Context) (*bit.Classifier, error) // again; nil if it cannot be. Of Server.mu
 
 	reload sync.Mutex // held while it is opened again
 
@@ -185,18 +185,22 @@ func (s *Server) Use(name string, f func(c *bit.Classifier) error) error {
 func (s *Server) Reload(ctx context.Context, name string) error {
 	s.mu.RLock()
 	m := s.find(name)
+	var open func(context.Context) (*bit.Classifier, error)
+	if m != nil {
+		open = m.open
+	}
 	s.mu.RUnlock()
 	if m == nil {
 		return failf(http.StatusNotFound, "no model %q here: GET /v1/models lists them", name)
 	}
-	if m.open == nil {
+	if open == nil {
 		return failf(http.StatusConflict, "model %s was made here and cannot be loaded again", name)
 	}
 	if !m.reload.TryLock() {
 		return failf(http.StatusConflict, "model %s is being loaded already", name)
 	}
 	defer m.reload.Unlock()
-	c, err := m.open(ctx)
+	c, err := open(ctx)
 	if err != nil {
 		s.log.Error("model not reloaded, the present one stays", "model", name, "error", err)
 		return failf(http.StatusInternalServerError, "model %s cannot be loaded, the present one stays: %v", name, err)
@@ -219,11 +223,17 @@ func (s *Server) Reload(ctx context.Context, name string) error {
 
 // ReloadAll reloads every model that came from a file, one after the other, and logs those that fail.
 func (s *Server) ReloadAll(ctx context.Context) {
-	for _, m := range s.list() {
+	var names []string
+	s.mu.RLock()
+	for _, m := range s.models {
 		if m.open != nil {
-			if err := s.Reload(ctx, m.name); err != nil {
-				s.log.Error("reload", "model", m.name, "error", err)
-			}
+			names = append(names, m.name)
+		}
+	}
+	s.mu.RUnlock()
+	for _, name := range names {
+		if err := s.Reload(ctx, name); err != nil {
+			s.log.Error("reload", "model", name, "error", err)
 		}
 	}
 }
