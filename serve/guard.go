@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/bigtransfer/bit/api"
 )
 
 // guard keeps out requests that do not come from whom they seem to. A server on a loopback address can be reached by
@@ -51,6 +53,7 @@ func (g *guard) check(w http.ResponseWriter, r *http.Request) error {
 	if origin := r.Header.Get("Origin"); origin != "" && slices.Contains(g.origins, origin) {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Expose-Headers", "Content-Disposition, Retry-After, "+api.HeaderLength)
 		h.Add("Vary", "Origin")
 	}
 	if err := g.cross.Check(r); err != nil {
@@ -77,8 +80,8 @@ func (g *guard) preflight(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	h := w.Header()
-	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, "+headerTimeout)
+	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID, "+api.HeaderLength+", "+headerTimeout)
 	h.Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)
 	return true

@@ -91,7 +91,7 @@ func (m *metrics) loaded(model string) { m.loads.WithLabelValues(model).Inc() }
 // request notes an answered request.
 func (m *metrics) request(method string, info *requestInfo, took time.Duration) {
 	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions:
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
 	default:
 		method = "other" // clients make up words, and each would be a series of its own
 	}
