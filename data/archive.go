@@ -65,22 +65,15 @@ func indexTar(r io.ReaderAt, size int64) (*archive.FS, error) {
 }
 
 // openTar lists the data set in a tar file.
-func (o Opener) openTar(path string) (*Dataset, error) {
-	f, size, err := openSized(path)
-	if err != nil {
-		return nil, err
-	}
-	d, err := o.openTarFile(path, f, size)
-	if err != nil {
-		f.Close()
-	}
-	return d, err
-}
+func (o Opener) openTar(path string) (*Dataset, error) { return o.openTarBy(openSized, path) }
 
 // openPackedTar lists the data set in a tar file that is packed as a whole. Such a stream can only be read from its start,
 // so it is unpacked to a temporary file, and each opening takes as long as unpacking.
-func (o Opener) openPackedTar(path string) (*Dataset, error) {
-	f, size, err := unpackTar(path)
+func (o Opener) openPackedTar(path string) (*Dataset, error) { return o.openTarBy(unpackTar, path) }
+
+// openTarBy lists the data set in a tar file that open opens.
+func (o Opener) openTarBy(open func(path string) (*os.File, int64, error), path string) (*Dataset, error) {
+	f, size, err := open(path)
 	if err != nil {
 		return nil, err
 	}

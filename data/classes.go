@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -30,10 +29,12 @@ func ReadClasses(path string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	for i, name := range classes {
-		if slices.Contains(classes[:i], name) {
+	seen := make(map[string]bool, len(classes))
+	for _, name := range classes {
+		if seen[name] {
 			return nil, fmt.Errorf("%s: the class %q is there twice", path, name)
 		}
+		seen[name] = true
 	}
 	return classes, nil
 }

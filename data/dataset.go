@@ -81,6 +81,18 @@ func (d *Dataset) EvalSplit() (name string, examples []Example) {
 	return splitTrain, d.Train
 }
 
+// add adds an example to a split, the training one if its name is empty.
+func (d *Dataset) add(split string, e Example) {
+	switch split {
+	case splitVal:
+		d.Val = append(d.Val, e)
+	case splitTest:
+		d.Test = append(d.Test, e)
+	default:
+		d.Train = append(d.Train, e)
+	}
+}
+
 // keepSplit forgets the splits that are not wanted.
 func (d *Dataset) keepSplit(wanted string) error {
 	if wanted == "eval" {

@@ -81,18 +81,6 @@ func (b *parquetBuilder) add(name, split string) error {
 	return b.l.opener.tooManySkipped(skipped, rows, first, "")
 }
 
-// add adds an example to a split, the training one if its name is empty.
-func (d *Dataset) add(split string, e Example) {
-	switch split {
-	case splitVal:
-		d.Val = append(d.Val, e)
-	case splitTest:
-		d.Test = append(d.Test, e)
-	default:
-		d.Train = append(d.Train, e)
-	}
-}
-
 // columns finds the columns of labels and splits. What the file says are labels comes first.
 func (b *parquetBuilder) columns(t *parquetTable, s *parquetShard) (c columns, err error) {
 	names, _, err := t.head()

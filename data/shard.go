@@ -248,14 +248,7 @@ func (b *shardBuilder) put(split, path string, at int64, labels []string) error 
 	if slices.Sort(e.Labels); len(e.Labels) > 0 {
 		e.Label = int(e.Labels[0])
 	}
-	to := &b.d.Train
-	switch split {
-	case splitVal:
-		to = &b.d.Val
-	case splitTest:
-		to = &b.d.Test
-	}
-	*to = append(*to, e)
+	b.d.add(split, e)
 	return nil
 }
 
