@@ -70,7 +70,9 @@ func (p *pusher) uploadLarge(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		answered := map[string]bool{}
 		for _, o := range answer.Objects {
+			answered[o.OID] = true
 			f := due[o.OID]
 			if f == nil || o.Size != f.size {
 				return fmt.Errorf("%w: the hub answers for a file %.64q of %d bytes", ErrCorrupt, o.OID, o.Size)
@@ -85,6 +87,11 @@ func (p *pusher) uploadLarge(ctx context.Context) error {
 				return fmt.Errorf("%s: %w", f.path, err)
 			}
 			p.result.Uploaded += f.size
+		}
+		for _, f := range batch {
+			if !answered[f.oid] {
+				return fmt.Errorf("%w: the hub does not say where to send %s", ErrCorrupt, f.path)
+			}
 		}
 	}
 	return nil

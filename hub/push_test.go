@@ -315,6 +315,7 @@ func TestPushTrustsLittle(t *testing.T) {
 		"plain http":    `{"objects":[{"oid":"OID","size":SIZE,"actions":{"upload":{"href":"http://example.org/x"}}}]}`,
 		"no address":    `{"objects":[{"oid":"OID","size":SIZE,"actions":{"upload":{"href":""}}}]}`,
 		"another file":  `{"objects":[{"oid":"00","size":SIZE,"actions":{}}]}`,
+		"no file":       `{"objects":[]}`,
 		"another size":  `{"objects":[{"oid":"OID","size":1,"actions":{}}]}`,
 		"odd parts":     `{"objects":[{"oid":"OID","size":SIZE,"actions":{"upload":{"href":"https://example.org","header":{"chunk_size":"0"}}}}]}`,
 		"missing parts": `{"objects":[{"oid":"OID","size":SIZE,"actions":{"upload":{"href":"https://example.org","header":{"chunk_size":"1000","00001":"https://example.org/1"}}}}]}`,
