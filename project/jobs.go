@@ -139,6 +139,14 @@ func (t *tx) release(job uint64) (files []string, err error) {
 	return files, t.in(itemBucket).Delete(key(job))
 }
 
+// idle returns an error for a job that runs or is about to.
+func (j Job) idle() error {
+	if j.State == Running || j.State == Waiting {
+		return fmt.Errorf("training %d is %s: %w", j.ID, j.State, ErrInUse)
+	}
+	return nil
+}
+
 // DeleteJob removes a job that does not run, with its checkpoints and its model.
 func (s *Store) DeleteJob(id string, job uint64) error {
 	var files []string
@@ -147,8 +155,8 @@ func (s *Store) DeleteJob(id string, job uint64) error {
 		if err != nil {
 			return err
 		}
-		if j.State == Running || j.State == Waiting {
-			return fmt.Errorf("training %d is %s: %w", job, j.State, ErrInUse)
+		if err := j.idle(); err != nil {
+			return err
 		}
 		if m, err := get[Model](t.in(modelBucket), []byte(FineTune)); err == nil && m.Job == job {
 			if err := t.in(modelBucket).Delete([]byte(FineTune)); err != nil {

@@ -115,10 +115,21 @@ func (s *Store) Rename(id, name string) (p Project, err error) {
 	return p, err
 }
 
-// Delete removes a project with all that belongs to it. Its jobs must have ended or be paused.
+// Delete removes a project with all that belongs to it. Its jobs must have ended or be paused: else it is [ErrInUse].
 func (s *Store) Delete(id string) error {
 	err := s.db.Update(func(b *bolt.Tx) error {
-		return inside(b, id, func(*tx) error { return b.Bucket(rootBucket).DeleteBucket([]byte(id)) })
+		return inside(b, id, func(t *tx) error {
+			jobs, err := all[Job](t.in(jobBucket))
+			if err != nil {
+				return err
+			}
+			for _, j := range jobs {
+				if err := j.idle(); err != nil {
+					return err
+				}
+			}
+			return b.Bucket(rootBucket).DeleteBucket([]byte(id))
+		})
 	})
 	if err != nil {
 		return err

@@ -324,6 +324,9 @@ func TestJobKeepsItsPictures(t *testing.T) {
 		t.Errorf("a second job: %v", err)
 	}
 	must[Job](t)(s.UpdateJob(p.ID, j.ID, func(j *Job) { j.State = Running }, Point{Step: 1, Loss: 2}, Point{Step: 2, Loss: 3}))
+	if err := s.Delete(p.ID); !errors.Is(err, ErrInUse) {
+		t.Errorf("a project that is trained was deleted: %v", err)
+	}
 	if err := s.DeleteClass(p.ID, cat.ID); err != nil {
 		t.Fatal(err)
 	}

@@ -32,19 +32,19 @@ const (
 
 // Warnings returns what to know about the pictures of a project.
 func (s *Store) Warnings(id string) (list []Warning, err error) {
+	var classes []Class
+	var pictures []Picture
 	err = s.view(id, func(t *tx) error {
-		classes, err := all[Class](t.in(classBucket))
-		if err != nil {
+		if classes, err = all[Class](t.in(classBucket)); err != nil {
 			return err
 		}
-		pictures, err := all[Picture](t.in(pictureBucket))
-		if err != nil {
-			return err
-		}
-		list = warnings(classes, pictures)
-		return nil
+		pictures, err = all[Picture](t.in(pictureBucket))
+		return err
 	})
-	return list, err
+	if err != nil {
+		return nil, err
+	}
+	return warnings(classes, pictures), nil
 }
 
 func warnings(classes []Class, pictures []Picture) []Warning {
