@@ -33,7 +33,7 @@ func (s *Server) ReadPictures(w http.ResponseWriter, r *http.Request) (pictures 
 }
 
 // Decoding calls f, which decodes a picture file with the decoder that it is given, when there is a processor and memory for
-// that. The picture's size has been checked by its header.
+// that. The picture's size has been checked by its header. Its memory is f's until f returns: the picture must not outlive it.
 func (s *Server) Decoding(ctx context.Context, file []byte, f func(imaging.Decoder) error) error {
 	decoder, release, err := s.beginDecode(ctx, file)
 	if err != nil {

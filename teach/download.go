@@ -80,16 +80,11 @@ func copyFile(w io.Writer, path string) error {
 
 // WriteONNX writes a model of a project as an ONNX file, once it has called begin with a name for it.
 func (t *Teacher) WriteONNX(ctx context.Context, id string, kind project.Kind, begin func(name string) io.Writer) error {
-	d, done, err := t.desk(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer done()
 	p, err := t.Store.Get(id)
 	if err != nil {
 		return err
 	}
-	m, _, err := t.model(ctx, d, kind)
+	m, _, err := t.take(ctx, id, kind)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/bigtransfer/bit/serve"
 )
 
-// routes are what a teacher adds to a server. serve/openapi.yaml describes them.
+// routes are what a teacher adds to a server. openapi.yaml describes them.
 func (t *Teacher) routes() []serve.Route {
 	const (
 		one      = "/v1/projects/{project}"

@@ -115,6 +115,9 @@ func (t *Teacher) discardTraining(w http.ResponseWriter, r *http.Request) error 
 // heartbeat is how often a stream of events that has nothing to say shows that it is alive, so that proxies keep it.
 const heartbeat = 15 * time.Second
 
+// patience is how long a client of a stream may leave an event lying, before it is taken to be gone.
+const patience = 30 * time.Second
+
 // trainingEvents sends a training as Server-Sent Events: at first as it is, with its curve from the step after ?from= on,
 // then whenever it changes, with the points that are new. The stream ends when the training does, or is paused.
 func (t *Teacher) trainingEvents(w http.ResponseWriter, r *http.Request) error {
@@ -131,6 +134,11 @@ func (t *Teacher) trainingEvents(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	control := http.NewResponseController(w)
+	send := func(format string, args ...any) error {
+		control.SetWriteDeadline(time.Now().Add(patience))
+		fmt.Fprintf(w, format, args...)
+		return control.Flush()
+	}
 	began := false
 	for {
 		j := t.underWay(id, n) // before the record is read: what changes after that closes changed
@@ -156,8 +164,7 @@ func (t *Teacher) trainingEvents(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "id: %d\nevent: training\ndata: %s\n\n", from, text)
-		if err := control.Flush(); err != nil {
+		if err := send("id: %d\nevent: training\ndata: %s\n\n", from, text); err != nil {
 			return nil // the client is gone
 		}
 		if j == nil {
@@ -173,8 +180,7 @@ func (t *Teacher) trainingEvents(w http.ResponseWriter, r *http.Request) error {
 			case <-r.Context().Done():
 				return nil
 			case <-time.After(heartbeat):
-				io.WriteString(w, ": still here\n\n")
-				if err := control.Flush(); err != nil {
+				if err := send(": still here\n\n"); err != nil {
 					return nil
 				}
 			}
@@ -210,33 +216,22 @@ func (t *Teacher) classify(w http.ResponseWriter, r *http.Request) error {
 	if len(pictures) != 1 {
 		return serve.Failf(http.StatusBadRequest, "%d pictures in one request, expected one", len(pictures))
 	}
-	var img *imaging.Image
-	err = t.Server.Decoding(r.Context(), pictures[0].File, func(decoder imaging.Decoder) (err error) {
-		img, err = decoder.Decode(pictures[0].File)
+	m, kind, err := t.take(r.Context(), id, project.Kind(r.URL.Query().Get("model")))
+	if err != nil {
+		return err
+	}
+	var e *bit.Explanation
+	err = t.Server.Decoding(r.Context(), pictures[0].File, func(decoder imaging.Decoder) error {
+		img, err := decoder.Decode(pictures[0].File)
+		if err == nil {
+			e, err = m.Explain(img, -1) // within, because the picture takes its memory until then
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	m, kind, err := t.take(r, id)
-	if err != nil {
-		return err
-	}
-	e, err := m.Explain(img, -1)
-	if err != nil {
-		return err
-	}
 	return serve.Answer(w, serve.Explained(string(kind), e, top))
-}
-
-// take returns the model that a request asks for by ?model=, or the one trained last.
-func (t *Teacher) take(r *http.Request, id string) (*bit.Model, project.Kind, error) {
-	d, leave, err := t.desk(r.Context(), id)
-	if err != nil {
-		return nil, "", err
-	}
-	defer leave()
-	return t.model(r.Context(), d, project.Kind(r.URL.Query().Get("model")))
 }
 
 func (t *Teacher) downloadZip(w http.ResponseWriter, r *http.Request) error {

@@ -174,6 +174,20 @@ func TestProbe(t *testing.T) {
 	if !slices.Equal(downloaded.Labels(), classes) {
 		t.Errorf("the downloaded model knows %q", downloaded.Labels())
 	}
+	// Who takes a download slowly keeps nobody else from the project.
+	err := s.teacher.WriteONNX(ctx, p.ID, project.Probe, func(name string) io.Writer {
+		soon, cancel := context.WithTimeout(ctx, 20*time.Second)
+		defer cancel()
+		if _, leave, err := s.teacher.desk(soon, p.ID); err != nil {
+			t.Errorf("the project waits for the client: %v", err)
+		} else {
+			leave()
+		}
+		return io.Discard
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	kept := must[api.KeptModel](t)(s.KeepModel(ctx, p.ID, "probe", "three"))
 	if kept.Kind != "probe" || kept.Project != "Three things" {
 		t.Errorf("%+v", kept)

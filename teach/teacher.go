@@ -39,8 +39,10 @@ type Teacher struct {
 	running sync.WaitGroup // goroutines of trainings
 	turn    chan struct{}  // of one token: one training runs at a time
 
+	opening chan struct{}         // of one token: one base is opened at a time, and those who want none go on meanwhile
+	bases   map[string]*bit.Model // that are open; of who has the token
+
 	mu    sync.Mutex
-	bases map[string]*bit.Model // that are open
 	desks map[string]*desk
 	order []string // of the desks, the one used last at the end
 	jobs  map[jobKey]*job
@@ -67,7 +69,7 @@ func New(ctx context.Context, c Config) (*Teacher, error) {
 		c.Log = slog.Default()
 	}
 	t := &Teacher{
-		Config: c, turn: make(chan struct{}, 1),
+		Config: c, turn: make(chan struct{}, 1), opening: make(chan struct{}, 1),
 		bases: map[string]*bit.Model{}, desks: map[string]*desk{}, jobs: map[jobKey]*job{}, kept: map[string]bool{},
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
@@ -125,8 +127,12 @@ func (t *Teacher) base(ctx context.Context, name string) (*bit.Model, error) {
 	if i < 0 {
 		return nil, &baseError{name, t.baseNames()}
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	select {
+	case t.opening <- struct{}{}:
+		defer func() { <-t.opening }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	if m := t.bases[name]; m != nil {
 		return m, nil
 	}
