@@ -1,6 +1,7 @@
 package parquetfile
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -94,6 +95,9 @@ func (f *File) findPages(c *chunkPages, g int, leaf Leaf) error {
 		if int64(header.UncompressedPageSize) > maxRatio*int64(header.CompressedPageSize)+room/4 || values < 0 || values*8 > 2*f.size+room/4 {
 			return fmt.Errorf("%w: a page of %d bytes that claims %d bytes, %d values", ErrCorrupt, header.CompressedPageSize, header.UncompressedPageSize, values)
 		}
+		if err := f.checkSnappy(c.codec, header, at+n); err != nil {
+			return err
+		}
 		switch {
 		case isData:
 			if c.list == nil {
@@ -119,6 +123,30 @@ func (f *File) findPages(c *chunkPages, g int, leaf Leaf) error {
 // maxRatio is how much larger than its compressed form a page may be. Snappy makes 21 of it at most, pictures are
 // compressed already, and what zstd or brotli make more of is one value again and again.
 const maxRatio = 1024
+
+// checkSnappy refuses a page at a byte whose block claims to become more than its header says: the decoder makes room for the
+// claim, of up to 4 GiB, before it reads on.
+func (f *File) checkSnappy(codec format.CompressionCodec, h *format.PageHeader, at int64) error {
+	size := int64(h.CompressedPageSize)
+	if v2 := h.DataPageHeaderV2.V; h.Type == format.DataPageV2 {
+		levels := int64(v2.RepetitionLevelsByteLength) + int64(v2.DefinitionLevelsByteLength)
+		if levels < 0 || levels > size || v2.IsCompressed.Valid && !v2.IsCompressed.V {
+			return nil // what is wrong is for the decoder to say
+		}
+		at, size = at+levels, size-levels
+	}
+	if codec != format.Snappy || size == 0 {
+		return nil
+	}
+	b := make([]byte, min(size, binary.MaxVarintLen64))
+	if _, err := f.r.ReadAt(b, at); err != nil && err != io.EOF {
+		return err
+	}
+	if claim, n := binary.Uvarint(b); n <= 0 || claim > uint64(h.UncompressedPageSize) {
+		return fmt.Errorf("%w: a block at byte %d of %d bytes claims to become %d, its page %d", ErrCorrupt, at, size, claim, h.UncompressedPageSize)
+	}
+	return nil
+}
 
 // pageValues returns how many values and rows a page has, and whether it is one of data at all.
 func pageValues(h *format.PageHeader) (values, rows int64, isData bool) {
