@@ -102,9 +102,8 @@ func (a *admission) observe(n int, ran time.Duration) {
 
 // Reasons for which a request is turned away.
 const (
-	reasonQueue    = "queue"
-	reasonMemory   = "memory"
-	reasonDraining = "draining"
+	reasonQueue  = "queue"
+	reasonMemory = "memory"
 )
 
 // maxRetryAfter is the longest pause in seconds that a client is asked for.
