@@ -109,7 +109,7 @@ func (t *Teacher) tunedModel(ctx context.Context, d *desk) (*bit.Model, error) {
 	if d.tuned != nil && d.tunedBy == models[i].Job {
 		return d.tuned, nil
 	}
-	m, err := bit.Open(ctx, t.Store.ModelDir(d.id, models[i].Job))
+	m, err := bit.Opener{Threads: t.Threads}.Open(ctx, t.Store.ModelDir(d.id, models[i].Job))
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func (t *Teacher) addKept(ctx context.Context) error {
 }
 
 func (t *Teacher) serveKept(ctx context.Context, k project.Kept) error {
-	c, err := bit.OpenClassifier(ctx, t.Store.KeptDir(k))
+	c, err := bit.Opener{Threads: t.Threads}.OpenClassifier(ctx, t.Store.KeptDir(k))
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,9 @@ type Config struct {
 	Export func(ctx context.Context, m *bit.Model, path string) error
 	Server *serve.Server // whose limits hold, and which has the models that are kept
 	Memory int64         // bytes that the activations of a training may take; 0 for 2 GiB
-	Log    *slog.Logger
+	// Threads are those of a pass of a model that came from a project, as in [bit.Opener].
+	Threads int
+	Log     *slog.Logger
 }
 
 // Base is a model that projects can start from.

@@ -39,7 +39,7 @@ func (a *app) addPage(ctx context.Context, server *serve.Server, log *slog.Logge
 	if store == nil {
 		return func() {}, nil
 	}
-	config := teach.Config{Store: store, Server: server, Log: log, Export: func(ctx context.Context, m *bit.Model, path string) error {
+	config := teach.Config{Store: store, Server: server, Log: log, Threads: o.threads, Export: func(ctx context.Context, m *bit.Model, path string) error {
 		return saveONNX(ctx, m, path, onnx.Options{Input: onnx.Images}, false)
 	}}
 	opener, err := opener(o.resolution, o.threads)
