@@ -68,15 +68,15 @@ func isTimeout(err error) bool {
 }
 
 // readPictures reads the pictures of a request: the parts of a multipart body that are files, or else the body itself.
-func (s *Server) readPictures(r *http.Request, h *hold) ([]picture, error) {
+func (s *Server) readPictures(r *http.Request, h *hold) ([]Picture, error) {
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" {
 		body, err := s.readBody(r)
-		return []picture{{file: body}}, err
+		return []Picture{{File: body}}, err
 	}
 	started := time.Now()
 	defer func() { infoOf(r.Context()).read += s.metrics.stage(stageRead, started) }()
-	var pictures []picture
+	var pictures []Picture
 	for parts := multipart.NewReader(r.Body, params["boundary"]); ; {
 		part, err := parts.NextPart()
 		switch {
@@ -99,7 +99,7 @@ func (s *Server) readPictures(r *http.Request, h *hold) ([]picture, error) {
 		if err != nil {
 			return nil, multipartError(err)
 		}
-		pictures = append(pictures, picture{part.FileName(), file})
+		pictures = append(pictures, Picture{part.FileName(), file})
 	}
 }
 

@@ -13,15 +13,15 @@ const DefaultTop = 5
 
 // classify answers POST and PUT of pictures with their most likely classes.
 func (s *Server) classify(w http.ResponseWriter, r *http.Request) error {
-	top, err := queryInt(r, "top", DefaultTop)
+	top, err := QueryInt(r, "top", DefaultTop)
 	if err != nil {
 		return err
 	}
 	answer := api.Classification{}
-	err = s.eachPicture(w, r, func(i *instance, p picture, t *task) error {
+	err = s.eachPicture(w, r, func(i *instance, p Picture, t *task) error {
 		answer.Model = i.name
 		predictions, unknown, err := i.judge(t, top)
-		answer.Results = append(answer.Results, api.ClassifiedPicture{Name: p.name, Predictions: predictions, Unknown: unknown})
+		answer.Results = append(answer.Results, api.ClassifiedPicture{Name: p.Name, Predictions: predictions, Unknown: unknown})
 		return err
 	})
 	if err != nil {
@@ -34,9 +34,9 @@ func (s *Server) classify(w http.ResponseWriter, r *http.Request) error {
 // embed answers POST and PUT of pictures with their feature vectors.
 func (s *Server) embed(w http.ResponseWriter, r *http.Request) error {
 	answer := api.Embeddings{}
-	err := s.eachPicture(w, r, func(i *instance, p picture, t *task) error {
+	err := s.eachPicture(w, r, func(i *instance, p Picture, t *task) error {
 		answer.Model = i.name
-		answer.Results = append(answer.Results, api.Embedding{Name: p.name, Embedding: t.features})
+		answer.Results = append(answer.Results, api.Embedding{Name: p.Name, Embedding: t.features})
 		return nil
 	})
 	if err != nil {
@@ -47,7 +47,7 @@ func (s *Server) embed(w http.ResponseWriter, r *http.Request) error {
 }
 
 // eachPicture takes a request on, runs the network on its pictures and calls f for each.
-func (s *Server) eachPicture(w http.ResponseWriter, r *http.Request, f func(*instance, picture, *task) error) error {
+func (s *Server) eachPicture(w http.ResponseWriter, r *http.Request, f func(*instance, Picture, *task) error) error {
 	i, done, err := s.model(r.PathValue("model"))
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (s *Server) eachPicture(w http.ResponseWriter, r *http.Request, f func(*ins
 }
 
 // run decodes pictures and runs the network on them.
-func (s *Server) run(ctx context.Context, i *instance, pictures []picture) ([]*task, error) {
+func (s *Server) run(ctx context.Context, i *instance, pictures []Picture) ([]*task, error) {
 	arrived := i.expect(len(pictures))
 	defer arrived()
 	tasks, err := s.prepare(ctx, i, pictures)
@@ -109,8 +109,8 @@ func (i *instance) judge(t *task, k int) (predictions []api.Prediction, unknown 
 	return predictions, unknown, err
 }
 
-// queryInt reads a positive number of the query.
-func queryInt(r *http.Request, name string, otherwise int) (int, error) {
+// QueryInt reads a positive number of the query; otherwise is its value where it is left out.
+func QueryInt(r *http.Request, name string, otherwise int) (int, error) {
 	text := r.URL.Query().Get(name)
 	if text == "" {
 		return otherwise, nil

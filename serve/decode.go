@@ -11,30 +11,24 @@ import (
 	"github.com/bigtransfer/bit/imaging"
 )
 
-// picture is a picture file as a request brought it.
-type picture struct {
-	name string // what the client calls it; may be empty
-	file []byte
-}
-
 // decodedBytes is about what decoding takes for each pixel: planes of luma and chroma or RGBA, and the RGB result.
 const decodedBytes = 7
 
 // prepare decodes pictures and resizes them for the model, as many at a time as there are decoders.
-func (s *Server) prepare(ctx context.Context, i *instance, pictures []picture) ([]*task, error) {
+func (s *Server) prepare(ctx context.Context, i *instance, pictures []Picture) ([]*task, error) {
 	started := time.Now()
 	defer func() { infoOf(ctx).decode += s.metrics.stage(stageDecode, started) }()
 	tasks := make([]*task, len(pictures))
 	if len(pictures) == 1 {
 		var err error
-		tasks[0], err = s.prepareOne(ctx, i, pictures[0].file)
+		tasks[0], err = s.prepareOne(ctx, i, pictures[0].File)
 		return tasks, named(pictures[0], err)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(cap(s.decoders))
 	for k, p := range pictures {
 		group.Go(func() (err error) {
-			tasks[k], err = s.prepareOne(ctx, i, p.file)
+			tasks[k], err = s.prepareOne(ctx, i, p.File)
 			return named(p, err)
 		})
 	}
@@ -42,11 +36,11 @@ func (s *Server) prepare(ctx context.Context, i *instance, pictures []picture) (
 }
 
 // named adds the picture's name to an error.
-func named(p picture, err error) error {
-	if err == nil || p.name == "" {
+func named(p Picture, err error) error {
+	if err == nil || p.Name == "" {
 		return err
 	}
-	return fmt.Errorf("%s: %w", p.name, err)
+	return fmt.Errorf("%s: %w", p.Name, err)
 }
 
 func (s *Server) prepareOne(ctx context.Context, i *instance, file []byte) (t *task, err error) {

@@ -16,7 +16,7 @@ import (
 // explain answers POST and PUT of a picture with its most likely classes and which parts of it speak for one of them: in
 // numbers, or as a map drawn over the picture.
 func (s *Server) explain(w http.ResponseWriter, r *http.Request) error {
-	top, err := queryInt(r, "top", DefaultTop)
+	top, err := QueryInt(r, "top", DefaultTop)
 	if err != nil {
 		return err
 	}

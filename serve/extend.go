@@ -21,13 +21,9 @@ func (s *Server) ReadPictures(w http.ResponseWriter, r *http.Request) (pictures 
 	if err != nil {
 		return nil, nil, err
 	}
-	read, err := s.readPictures(r, hold)
-	if err != nil {
+	if pictures, err = s.readPictures(r, hold); err != nil {
 		hold.leave()
 		return nil, nil, err
-	}
-	for _, p := range read {
-		pictures = append(pictures, Picture{p.name, p.file})
 	}
 	return pictures, hold.leave, nil
 }

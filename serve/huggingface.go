@@ -47,7 +47,7 @@ func (s *Server) huggingFace(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return failf(http.StatusBadRequest, "function_to_apply %q: want softmax, sigmoid or none", apply)
 	}
-	tasks, err := s.run(r.Context(), i, []picture{{file: in.Inputs}})
+	tasks, err := s.run(r.Context(), i, []Picture{{File: in.Inputs}})
 	if err != nil {
 		return err
 	}

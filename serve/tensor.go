@@ -226,9 +226,9 @@ func (s *Server) inputTasks(ctx context.Context, i *instance, in *inferInput) ([
 	n := in.count()
 	switch in.name {
 	case tensorFiles:
-		pictures := make([]picture, n)
+		pictures := make([]Picture, n)
 		for k := range pictures {
-			pictures[k] = picture{strconv.Itoa(k), in.files[k]}
+			pictures[k] = Picture{strconv.Itoa(k), in.files[k]}
 		}
 		return s.prepare(ctx, i, pictures)
 	case tensorPixels:

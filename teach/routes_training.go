@@ -200,13 +200,10 @@ func (j *job) changes() <-chan struct{} {
 
 // classify answers a picture with what a model of the project says of it, and where it sees that.
 func (t *Teacher) classify(w http.ResponseWriter, r *http.Request) error {
-	id, top := r.PathValue("project"), serve.DefaultTop
-	if text := r.URL.Query().Get("top"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			return serve.Failf(http.StatusBadRequest, "top=%q in the query: want a number from 1 on", text)
-		}
-		top = n
+	id := r.PathValue("project")
+	top, err := serve.QueryInt(r, "top", serve.DefaultTop)
+	if err != nil {
+		return err
 	}
 	pictures, release, err := t.Server.ReadPictures(w, r)
 	if err != nil {
