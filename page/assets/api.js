@@ -70,7 +70,12 @@ export const deleteClass = (id, c) => json('DELETE', `/v1/projects/${id}/classes
 export const pictures = id => json('GET', `/v1/projects/${id}/pictures`);
 export const addPicture = (id, c, file, name) => picture(`/v1/projects/${id}/classes/${c}/pictures?name=${q(name)}`, file);
 export const movePictures = (id, list, c) => json('PATCH', `/v1/projects/${id}/pictures`, { pictures: list, class: c });
-export const removePictures = (id, list) => json('DELETE', `/v1/projects/${id}/pictures?${list.map(p => `picture=${p}`).join('&')}`);
+export async function removePictures(id, list) {
+  const some = 1000; // what an address can bear
+  for (let i = 0; i < list.length; i += some) {
+    await json('DELETE', `/v1/projects/${id}/pictures?${list.slice(i, i + some).map(p => `picture=${p}`).join('&')}`);
+  }
+}
 export const blob = async (path, options) => (await send('GET', path, undefined, options)).blob();
 export const thumbnail = (id, p) => `/v1/projects/${id}/pictures/${p}/thumbnail`;
 export const original = (id, p) => `/v1/projects/${id}/pictures/${p}`;

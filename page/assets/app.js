@@ -8,7 +8,8 @@ const main = document.getElementById('main');
 let leave, turn = 0;
 
 async function route() {
-  const [view, id] = location.hash.replace(/^#\/?/, '').split('/');
+  const [view, project] = location.hash.replace(/^#\/?/, '').split('/');
+  const id = project && encodeURIComponent(project); // it becomes part of paths, and a link can say anything
   if (location.hash === '#main') return; // the link that skips the header
   const mine = ++turn;
   leave?.();

@@ -39,7 +39,8 @@ export function loop(video, f, pause = 60) {
   let stopped = false;
   (async () => {
     while (!stopped) {
-      if (video.videoWidth && !document.hidden) await f(await grab(video));
+      const shot = video.videoWidth && !document.hidden && await grab(video).catch(() => null); // perhaps there is one next time
+      if (shot) await f(shot);
       await new Promise(resolve => setTimeout(resolve, pause));
     }
   })();

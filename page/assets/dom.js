@@ -61,7 +61,7 @@ export function sentence(text) {
 // ask shows a dialog with a form and returns its data, or null if it is left.
 export function ask({ title, text, fields = [], yes = 'OK', danger = false }) {
   return new Promise(resolve => {
-    const inputs = fields.map(f => h('input', { name: f.name, value: f.value ?? '', type: f.type ?? 'text', required: true, maxlength: 120, autocomplete: 'off' }));
+    const inputs = fields.map(f => h('input', { name: f.name, value: f.value ?? '', type: f.type ?? 'text', required: true, maxlength: f.type === 'password' ? null : 120, autocomplete: 'off' }));
     const dialog = h('dialog', { 'aria-labelledby': 'ask-title' },
       h('form', { method: 'dialog' },
         h('h2', { id: 'ask-title', text: title }),
