@@ -44,6 +44,8 @@ func (t *Teacher) serveKept(ctx context.Context, k project.Kept) error {
 
 // Keep saves a model of a project and serves it under a name, in place of one that was kept under it before.
 func (t *Teacher) Keep(ctx context.Context, id string, kind project.Kind, name string) (project.Kept, error) {
+	t.keeping.Lock()
+	defer t.keeping.Unlock()
 	t.mu.Lock()
 	ours := t.kept[name]
 	t.mu.Unlock()
@@ -69,6 +71,8 @@ func (t *Teacher) Keep(ctx context.Context, id string, kind project.Kind, name s
 
 // Forget stops serving a kept model and removes it.
 func (t *Teacher) Forget(name string) error {
+	t.keeping.Lock()
+	defer t.keeping.Unlock()
 	if err := t.Store.Forget(name); err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (t *Teacher) routes() []serve.Route {
 		{Method: "POST", Pattern: "/v1/projects", Answer: t.createProject},
 		{Method: "GET", Pattern: one, Answer: t.showProject},
 		{Method: "PATCH", Pattern: one, Answer: t.changeProject},
-		{Method: "DELETE", Pattern: one, Answer: t.deleteProject},
+		{Method: "DELETE", Pattern: one, Slow: true, Answer: t.deleteProject}, // a training is saved first
 
 		{Method: "POST", Pattern: one + "/classes", Answer: t.addClass},
 		{Method: "PATCH", Pattern: class, Answer: t.renameClass},

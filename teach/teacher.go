@@ -44,6 +44,8 @@ type Teacher struct {
 	opening chan struct{}         // of one token: one base is opened at a time, and those who want none go on meanwhile
 	bases   map[string]*bit.Model // that are open; of who has the token
 
+	keeping sync.Mutex // held while a model is kept or forgotten: what the server has is what is on disk
+
 	mu    sync.Mutex
 	desks map[string]*desk
 	order []string // of the desks, the one used last at the end
