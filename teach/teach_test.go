@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -192,25 +191,6 @@ func TestProbe(t *testing.T) {
 	kept := must[api.KeptModel](t)(s.KeepModel(ctx, p.ID, "probe", "three"))
 	if kept.Kind != "probe" || kept.Project != "Three things" {
 		t.Errorf("%+v", kept)
-	}
-
-	// Whoever keeps and forgets at the same time, the server has what is on disk.
-	var together sync.WaitGroup
-	for i := range 8 {
-		together.Go(func() {
-			if i%2 == 0 {
-				if _, err := s.KeepModel(ctx, p.ID, "probe", "contested"); err != nil {
-					t.Error(err)
-				}
-			} else if err := s.ForgetModel(ctx, "contested"); err != nil && status(err) != http.StatusNotFound {
-				t.Error(err)
-			}
-		})
-	}
-	together.Wait()
-	onDisk := slices.ContainsFunc(must[[]api.KeptModel](t)(s.KeptModels(ctx)), func(k api.KeptModel) bool { return k.Name == "contested" })
-	if served := slices.Contains(s.server.Names(), "contested"); served != onDisk {
-		t.Errorf("served %v, on disk %v", served, onDisk)
 	}
 
 	right, all = 0, 0
